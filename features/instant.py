@@ -17,8 +17,8 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(message)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except OverflowError as error:
-        message = f"{text!r} is outside the years 1 to 9999 in UTC"
+    except (ValueError, OverflowError) as error:
+        message = f"{text!r} is no instant in the years 1 to 9999 UTC: {error}"
         raise ValueError(message) from error
 
 
@@ -27,5 +27,11 @@ def format_instant(instant: datetime) -> str:
 
     >>> format_instant(parse_instant("2026-01-31T12:00:00+07:00"))
     '2026-01-31T05:00:00.000000Z'
+
+    Raises:
+        ValueError: It has no zone.
     """
+    if instant.tzinfo is None:
+        message = f"{instant.isoformat()} has no zone; instants carry one here"
+        raise ValueError(message)
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -96,6 +96,14 @@ class Maker(Struct, frozen=True):
     model_version: str
 
 
+class Provenance(Struct, frozen=True):
+    """Where an event stood in Kafka. For the ledger only: it plays no part in which answer wins."""
+
+    topic_id: str
+    partition: int
+    offset: int
+
+
 class Verdict(Struct, frozen=True):
     """What a model says of one profile: the score, and the raw fields outside what it was trained on."""
 
@@ -109,7 +117,7 @@ class Score(Profile, frozen=True, kw_only=True):
 
     Times are RFC 3339 texts in UTC with microseconds, so that text order is time order. `missing` names the unknown
     fields, `out_of_range` those outside what the model was trained on; both empty = full evidence. `timestamp` says
-    when it was scored and is no part of the content.
+    when it was scored and is no part of the content; nor is `provenance`, which only the speed layer knows.
     """
 
     schema_version: Annotated[int, msgspec.Meta(ge=SCORE_SCHEMA_VERSION, le=SCORE_SCHEMA_VERSION)] = (
@@ -131,6 +139,7 @@ class Score(Profile, frozen=True, kw_only=True):
     timestamp: str
     missing: tuple[str, ...] = ()
     out_of_range: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
 
 def result_fields(hundredths: int) -> dict[str, Any]:
@@ -144,8 +153,8 @@ def result_fields(hundredths: int) -> dict[str, Any]:
     }
 
 
-def realtime_score(event: Event, verdict: Verdict, *, at: datetime) -> Score:
-    """Put together the score of an event that the speed layer saw."""
+def realtime_score(event: Event, verdict: Verdict, *, at: datetime, provenance: Provenance | None = None) -> Score:
+    """Put together the score of an event that the speed layer saw, or of a profile that was sent to be scored."""
     raw: dict[str, Any] = dict(zip(RAW_NAMES, event.values(), strict=True))
     return Score(
         kol_id=event.kol_id,
@@ -161,6 +170,7 @@ def realtime_score(event: Event, verdict: Verdict, *, at: datetime) -> Score:
         timestamp=format_instant(at),
         missing=missing_fields(event.values()),
         out_of_range=verdict.out_of_range,
+        provenance=provenance,
     )
 
 

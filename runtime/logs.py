@@ -44,7 +44,9 @@ def _shared_steps() -> list[Processor]:
 
 
 def _pretty(out: TextIO) -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+    # Plain tracebacks: the pretty ones print local variables, and those may hold secrets.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain)]
 
 
 def _json() -> list[Processor]:

@@ -9,11 +9,13 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from runtime.failure import HandledError
+
 PREFIX = "KOL_"
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class SettingsError(Exception):
+class SettingsError(HandledError):
     """A setting is unknown or has a bad value; the message names it, shows what was there and what to do."""
 
     @classmethod

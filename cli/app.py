@@ -1,0 +1,43 @@
+"""The command tree of `./kol`."""
+
+from typing import Annotated
+
+import typer
+
+from cli import batch, events, stream
+from cli import settings as settings_verb
+
+VERSION = "0.1.0"
+
+
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"kol {VERSION}")
+        raise typer.Exit
+
+
+def root(
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting for this call.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True)] = False,  # noqa: FBT002
+) -> None:
+    """KOL Trust: can this influencer be trusted with your money?"""
+
+
+def build_app() -> typer.Typer:
+    """Put the verbs together, in the order in which `./kol --help` shows them."""
+    app = typer.Typer(
+        name="kol",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Example: ./kol demo",
+    )
+    app.callback()(root)
+    app.add_typer(events.app, name="events")
+    app.add_typer(batch.app, name="batch")
+    app.add_typer(stream.app, name="stream")
+    app.command("settings")(settings_verb.settings)
+    return app

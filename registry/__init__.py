@@ -1,0 +1,1 @@
+"""The models: training, packaging, versions and stages, and the kernel that scores."""

@@ -1,0 +1,87 @@
+"""The stream as a process: both queries in one Spark session, until it is told to stop or one of them fails."""
+
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from features.instant import format_instant
+from registry.shelf import Shelf
+from runtime.failure import HandledError
+from runtime.locks import hold, refuse_if_held
+from runtime.session import spark_session
+from runtime.settings import Settings
+from runtime.topics import EVENTS, create_topics, topic_ids
+from streaming.landing import start_landing
+from streaming.scoring import ServingModel, start_scoring
+from streaming.status import StreamStatus, query_status, write_status
+
+LOCK = "stream"
+LOOK_SECONDS = 1
+
+
+class StreamStoppedError(HandledError):
+    """A query of the stream ended by itself; the message has the reason that Spark gives."""
+
+
+def run_stream(settings: Settings) -> None:
+    """Score and land until SIGTERM or SIGINT.
+
+    Raises:
+        LockedError: Another stream runs on this home.
+        ShelfError: No model is in Production.
+        StreamStoppedError: A query failed.
+    """
+    refuse_if_held(settings, LOCK)
+    create_topics(settings)
+    activation = Shelf.at(settings.shelf).production()
+    package = Shelf.at(settings.shelf).package(activation.sha)
+    spark = spark_session(settings, LOCK)
+    hold(spark, settings, LOCK)
+    ids = topic_ids(settings)
+    model = ServingModel(spark.sparkContext.broadcast(package), activation.maker(), settings.engine)
+    queries = [start_scoring(spark, settings, model, ids[EVENTS]), start_landing(spark, settings, ids)]
+    structlog.get_logger().info("stream started", model_version=activation.maker().model_version)
+    try:
+        watch(spark, settings, queries, activation.maker().model_version)
+    finally:
+        for query in queries:
+            query.stop()
+        spark.stop()
+    structlog.get_logger().info("stream stopped")
+
+
+def watch(spark: SparkSession, settings: Settings, queries: Sequence[StreamingQuery], model_version: str) -> None:
+    """Write the status every second until a signal comes; fail as soon as a query does."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    while not told.is_set():
+        for query in queries:
+            if not query.isActive:
+                raise StreamStoppedError(f"the query {query.name!r} stopped: {query.exception() or 'without a reason'}")
+        statuses = tuple(query_status(query) for query in queries)
+        write_status(settings, StreamStatus(format_instant(datetime.now(UTC)), model_version, statuses))
+        spark.streams.resetTerminated()
+        told.wait(LOOK_SECONDS)
+
+
+def land_once(settings: Settings) -> None:
+    """Land what the topics hold now, and end.
+
+    Raises:
+        LockedError: The stream runs, which lands by itself.
+        StreamStoppedError: Landing failed.
+    """
+    refuse_if_held(settings, LOCK)
+    create_topics(settings)
+    spark = spark_session(settings, "land")
+    hold(spark, settings, LOCK)
+    query = start_landing(spark, settings, topic_ids(settings), until_caught_up=True)
+    query.awaitTermination()
+    if error := query.exception():
+        raise StreamStoppedError(f"landing stopped: {error}")
