@@ -1,13 +1,17 @@
-"""What the tests share: a home of their own, the jars of this checkout, and one real broker per run."""
+"""What the tests share: a home of their own, the jars of this checkout, one real broker and one Spark per run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runtime.broker import Broker, start_broker, stop_broker
 from runtime.processes import Life
 from runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:  # importing Spark costs a second, and most tests need none
+    from pyspark.sql import SparkSession
 
 NewSettings = Callable[..., Settings]
 
@@ -63,3 +67,19 @@ def broker(new_settings: NewSettings) -> Iterator[Broker]:
 def kafka_settings(new_settings: NewSettings, broker: Broker) -> Settings:
     """Return settings with a fresh home that use the shared broker."""
     return new_settings(kafka_servers=broker.servers)
+
+
+@pytest.fixture(scope="module")
+def module_settings(new_settings: NewSettings, broker: Broker) -> Settings:
+    """Return settings with a home for one test file that use the shared broker."""
+    return new_settings(kafka_servers=broker.servers)
+
+
+@pytest.fixture(scope="session")
+def spark(new_settings: NewSettings) -> Iterator["SparkSession"]:
+    """Start the one Spark session of this run; tests that use it are marked `jvm`."""
+    from runtime.session import spark_session
+
+    session = spark_session(new_settings(), "tests")
+    yield session
+    session.stop()
