@@ -25,7 +25,7 @@ BAD_EVENTS: tuple[tuple[bytes, str], ...] = (
 
 
 def varied_values(count: int, seed: int) -> list[Values]:
-    """Return raw profiles: the references, ties at every bound of a formula, extremes, then random ones with unknowns."""
+    """Return raw profiles: the references, a tie at every bound of a formula, extremes, then random ones."""
     chance = np.random.default_rng(seed)
     edges = [*BOUNDS, *FAR_BOUNDS]
     found: list[Values] = [TRUSTWORTHY.values(), UNTRUSTWORTHY.values()]
