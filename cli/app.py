@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli import batch, events, stream
+from cli import batch, bench, data, demo, events, model, score, serve, setup, stream, train, up
 from cli import settings as settings_verb
+from cli import test as test_verb
+from cli.doctor import verb as doctor
 
 VERSION = "0.1.0"
 
@@ -36,8 +38,21 @@ def build_app() -> typer.Typer:
         epilog="Example: ./kol demo",
     )
     app.callback()(root)
+    app.command("demo")(demo.demo)
+    app.command("setup")(setup.setup)
+    app.command("up")(up.up)
+    app.command("down")(up.down)
+    app.command("status")(up.status)
+    app.command("doctor")(doctor.doctor)
+    app.add_typer(data.app, name="data")
+    app.command("train")(train.train)
+    app.add_typer(model.app, name="model")
     app.add_typer(events.app, name="events")
     app.add_typer(batch.app, name="batch")
     app.add_typer(stream.app, name="stream")
+    app.command("score")(score.score)
+    app.command("serve")(serve.serve)
     app.command("settings")(settings_verb.settings)
+    app.command("test", context_settings=test_verb.PASS_ON)(test_verb.run_tests)
+    app.command("bench")(bench.bench)
     return app

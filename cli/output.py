@@ -12,10 +12,17 @@ from rich.table import Table
 
 Record = Mapping[str, object]
 
+WIDTH_WITHOUT_TERMINAL = 140
+
 
 def to_people() -> Console:
     """Return the console for progress and messages: stderr, with colour only on a terminal."""
     return Console(stderr=True, highlight=False)
+
+
+def to_stdout() -> Console:
+    """Return the console for data; as wide as the terminal, or wide enough for a table where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
 
 
 def emit_json(data: object) -> None:
@@ -32,7 +39,7 @@ def emit_table(title: str, rows: Sequence[Record], columns: Iterable[str] | None
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("-" if row.get(name) is None else str(row[name]) for name in names))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table)
+    to_stdout().print(table)
 
 
 def emit(rows: Sequence[Record], *, title: str, as_json: bool, columns: Iterable[str] | None = None) -> None:
