@@ -9,7 +9,7 @@ from batch.nightly import LOCK, run_nightly
 from batch.plan import plan_run
 from batch.report import RunReport
 from runtime.locks import refuse_if_held
-from runtime.session import spark_session
+from runtime.session import end_session, spark_session
 from runtime.settings import Settings
 
 
@@ -32,4 +32,4 @@ def run_job(settings: Settings, *, cutoff: datetime, now: datetime, wait_seconds
     try:
         return run_nightly(spark, settings, plan)
     finally:
-        spark.stop()
+        end_session(spark)

@@ -1,9 +1,11 @@
 """The Spark session: jars from the lock, this Python for the workers, UTC, Delta, a quiet console."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from runtime.jars import spark_jars
@@ -13,6 +15,7 @@ from runtime.settings import ROOT, Settings
 LOG_CONFIG = Path(__file__).with_name("spark-log4j2.properties")
 FEW_PARTITIONS = "4"
 """Shuffle partitions: the nightly job shuffles once, and on a few cores more partitions only cost tasks."""
+JVM_END_SECONDS = 60
 SECRET_NAMES = "(?i)secret|password|token|access[.]?key|jaas|credential|api[._-]?key"  # noqa: S105 - a pattern, no secret
 
 
@@ -32,6 +35,24 @@ def spark_session(settings: Settings, name: str) -> SparkSession:
     for option, value in (spark_options(settings, name) | settings.spark_options).items():
         builder = builder.config(option, value)
     return builder.getOrCreate()
+
+
+def end_session(spark: SparkSession) -> None:
+    """Stop Spark and its JVM, and with it every lock that the JVM holds.
+
+    `SparkSession.stop` alone leaves the JVM running until this Python ends.
+    """
+    gateway = SparkContext._gateway  # noqa: SLF001 - pyspark has no public door to the JVM
+    spark.stop()
+    if gateway is None:
+        return
+    jvm: subprocess.Popen[bytes] = gateway.proc
+    gateway.shutdown()
+    if jvm.stdin is not None:
+        jvm.stdin.close()  # the JVM ends when its standard input does
+    jvm.wait(timeout=JVM_END_SECONDS)
+    SparkContext._gateway = None  # noqa: SLF001 - the next session starts a JVM of its own
+    SparkContext._jvm = None  # noqa: SLF001
 
 
 def prepare_environment(settings: Settings) -> None:

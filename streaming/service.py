@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from features.instant import format_instant
 from registry.shelf import Shelf
 from runtime.failure import HandledError
 from runtime.locks import hold, refuse_if_held
-from runtime.session import spark_session
+from runtime.session import end_session, spark_session
 from runtime.settings import Settings
 from runtime.topics import EVENTS, create_topics, topic_ids
 from streaming.landing import start_landing
@@ -22,6 +23,9 @@ from streaming.status import StreamStatus, query_status, write_status
 
 LOCK = "stream"
 LOOK_SECONDS = 1
+STOP_SECONDS = 30
+"""How long a micro-batch may take to end before it is interrupted; its offsets are read again at the next start."""
+STOP_LOOK_SECONDS = 0.02
 
 
 class StreamStoppedError(HandledError):
@@ -50,8 +54,8 @@ def run_stream(settings: Settings) -> None:
         watch(spark, settings, queries, activation.maker().model_version)
     finally:
         for query in queries:
-            query.stop()
-        spark.stop()
+            stop_between_batches(query)
+        end_session(spark)
     structlog.get_logger().info("stream stopped")
 
 
@@ -70,6 +74,14 @@ def watch(spark: SparkSession, settings: Settings, queries: Sequence[StreamingQu
         told.wait(LOOK_SECONDS)
 
 
+def stop_between_batches(query: StreamingQuery) -> None:
+    """Stop a query when its micro-batch is done: interrupting one loses nothing, but it fails loudly in the log."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+        time.sleep(STOP_LOOK_SECONDS)
+    query.stop()
+
+
 def land_once(settings: Settings) -> None:
     """Land what the topics hold now, and end.
 
@@ -80,6 +92,14 @@ def land_once(settings: Settings) -> None:
     refuse_if_held(settings, LOCK)
     create_topics(settings)
     spark = spark_session(settings, "land")
+    try:
+        land_in(spark, settings)
+    finally:
+        end_session(spark)
+
+
+def land_in(spark: SparkSession, settings: Settings) -> None:
+    """Land what the topics hold now, in a session that is there already; see `land_once`."""
     hold(spark, settings, LOCK)
     query = start_landing(spark, settings, topic_ids(settings), until_caught_up=True)
     query.awaitTermination()

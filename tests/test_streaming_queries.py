@@ -45,7 +45,8 @@ def test_every_event_ends_in_exactly_one_place(home: tuple[Settings, Activation]
     settings, activation = home
     scores = [decode_score(value) for value in messages_of(settings, SCORES)]
     rejects = [decode_rejection(value) for value in messages_of(settings, REJECTED)]
-    places = [(item.provenance.partition, item.provenance.offset) for item in (*scores, *rejects) if item.provenance]
+    provenances = [*(score.provenance for score in scores), *(reject.provenance for reject in rejects)]
+    places = [(place.partition, place.offset) for place in provenances if place]
     ends = end_offsets(settings, EVENTS)
     assert sorted(places) == [(partition, offset) for partition in ends for offset in range(ends[partition])]
     assert Counter(reject.reason for reject in rejects) == Counter(reason for _, reason in BAD_EVENTS)
