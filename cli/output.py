@@ -59,12 +59,16 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, says: str) -> Iterator[None]:
-        """Run one step under a spinner; `name` is its key in the JSON, `says` what people read."""
+        """Run one step under a spinner; `name` is its key in the JSON, `says` what people read.
+
+        The times of steps of one name add up: a job may meet what another one of its parts did already.
+        """
         started = time.monotonic()
         with self.console.status(says):
             yield
-        self.seconds[name] = round(time.monotonic() - started, 2)
-        self.console.print(f"[green]✓[/green] {says} [dim]{self.seconds[name]:.1f} s[/dim]")
+        took = time.monotonic() - started
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + took, 2)
+        self.console.print(f"[green]✓[/green] {says} [dim]{took:.1f} s[/dim]")
 
     def note(self, text: str) -> None:
         """Print one line between the steps."""

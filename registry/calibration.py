@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from features.profile import Column
 
-
 NEWTON_STEPS = 30
 """Steps of the fit; it stands still after about six."""
-RIDGE = 1e-6
-"""Pull towards zero, so that labels which the margins separate without error have a finite fit too."""
+RIDGE = 1e-9
+"""Added to the curvature, so that a step exists also where all p are 0 or 1."""
 
 
 class CalibrationError(ValueError):
@@ -40,22 +39,24 @@ class Platt(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def fit_platt(margins: Column, labels: Column) -> Platt:
-    """Fit slope and intercept by maximum likelihood.
+    """Fit slope and intercept by maximum likelihood to Platt's smoothed labels, for which something finite fits always.
 
     Args:
         margins: Margins of accounts by models that did not see them.
         labels: 1.0 untrustworthy, 0.0 trustworthy; both occur.
 
     Raises:
-        CalibrationError: Higher margins do not mean less trustworthy, or nothing finite fits.
+        CalibrationError: Higher margins do not mean less trustworthy.
     """
+    poor = labels.sum()
+    targets = np.where(labels == 1, (poor + 1) / (poor + 2), 1 / (len(labels) - poor + 2))
     design = np.column_stack([margins, np.ones(len(margins))])
-    weights = np.array([1.0, 0.0])
+    weights = np.zeros(2)
     for _ in range(NEWTON_STEPS):
-        p = 1.0 / (1.0 + np.exp(-(design @ weights)))
-        gradient = design.T @ (labels - p)
+        # Half of 1 + tanh(x / 2) is 1 / (1 + exp(-x)), without overflow.
+        p = (1.0 + np.tanh(design @ weights / 2.0)) / 2.0
         curvature = (design * (p * (1.0 - p))[:, None]).T @ design
-        weights = weights + np.linalg.solve(curvature + RIDGE * np.eye(2), gradient - RIDGE * weights)
+        weights = weights + np.linalg.solve(curvature + RIDGE * np.eye(2), design.T @ (targets - p))
     fitted = Platt(float(weights[0]), float(weights[1]))
     fitted.check()
     return fitted

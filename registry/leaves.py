@@ -51,7 +51,7 @@ def exact_trees(text: str) -> tuple[Tree, ...]:
     """
     trees = parse_trees(text)
     for number, tree in enumerate(trees):
-        loose = tree.leaves[tree.leaves / STEP % 1 != 0]
+        loose = tree.leaves[np.rint(tree.leaves / STEP) != tree.leaves / STEP]
         if loose.size:
             raise LeafError(f"tree {number} has the leaf {loose[0]!r}, no multiple of 2^-20; use round_leaves first")
     _check_bound(trees)

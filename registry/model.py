@@ -5,6 +5,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from lightgbm.basic import LightGBMError
 from numpy.typing import NDArray
 
 from features.catalogue import Matrix, feature_matrix
@@ -13,6 +14,7 @@ from features.reference import TRUSTWORTHY, UNTRUSTWORTHY
 from features.score import Hundredths, ScoreDomainError, to_hundredths
 from registry.engines import Engine, EngineKind, choose_engine
 from registry.package import Manifest, ModelRefusedError, Package
+from registry.trees import feature_names
 
 LITTLE_KNOWN = (0, 0, 0, None, 0, None, None, None, None, None)
 """An empty new account of which all that may be unknown is unknown; a model must score it too."""
@@ -78,7 +80,7 @@ def unpack(package: Package, engine: EngineKind = "auto") -> TrustModel:
         ModelRefusedError: It is broken, of another contract, or its scores make no sense.
     """
     manifest = package.verified_manifest()
-    model = TrustModel(package.sha, manifest, choose_engine(engine, package.text.decode()))
+    model = TrustModel(package.sha, manifest, _engine(package, manifest, engine))
     check_sanity(model)
     return model
 
@@ -91,6 +93,22 @@ def cached_model(package: Package, engine: EngineKind = "auto") -> TrustModel:
     would be empty again for each task.
     """
     return unpack(package, engine)
+
+
+def _engine(package: Package, manifest: Manifest, kind: EngineKind) -> Engine:
+    """Compile the trees, and see to it that they read what the manifest says, in that order: LightGBM itself does not.
+
+    Raises:
+        ModelRefusedError: The trees are broken or read other features.
+    """
+    try:
+        text = package.text.decode()
+        names = feature_names(text)
+        if names != list(manifest.features):
+            raise ModelRefusedError(f"the trees of model {package.sha[:12]} read other features: {', '.join(names)}")
+        return choose_engine(kind, text)
+    except (ValueError, LightGBMError) as error:
+        raise ModelRefusedError(f"the trees of model {package.sha[:12]} cannot be used: {error}") from error
 
 
 def check_sanity(model: TrustModel) -> None:

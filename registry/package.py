@@ -18,7 +18,7 @@ MOST_MODEL_BYTES = 64 * 2**20
 
 
 class ModelRefusedError(HandledError):
-    """A model is broken, made for another contract, or not what its name says; the message says which and what to do."""
+    """A model is broken, made for another contract or not what its name says; the message says which and what to do."""
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):

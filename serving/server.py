@@ -3,7 +3,8 @@
 import errno
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Self
 
 import structlog
@@ -17,6 +18,8 @@ from serving.workers import BACKLOG, Workers, work
 
 PORTS_TRIED = 100
 """Ports after a taken one that are tried."""
+WITHOUT_KEEPER = "--without-keeper"
+"""For those who run `python -m serving.keeper` themselves, in a container of its own."""
 
 
 class PortTakenError(HandledError):
@@ -28,26 +31,36 @@ class PortTakenError(HandledError):
         return cls(f"port {port} on {host} is taken; stop what listens there or choose another: --port N (0 = any)")
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+def serve(settings: Settings, announce: Callable[[str], None], *, with_keeper: bool = True) -> None:
     """Serve until SIGTERM or SIGINT; requests that run are ended, then workers and keeper are stopped.
 
     Args:
         settings: Host, port, workers and everything the workers need.
         announce: Gets the address once it listens, before the first worker is ready; connections wait.
+        with_keeper: Whether to look after the view keeper too, or leave that to somebody else.
 
     Raises:
         PortTakenError: The port was asked for and is taken.
     """
     listening = listen(settings)
     address = f"http://{settings.api_host}:{listening.getsockname()[1]}"
+    try:
+        with keeper_kept(settings) if with_keeper else nullcontext():
+            announce(address)
+            _run(settings, listening)
+    finally:
+        listening.close()
+
+
+@contextmanager
+def keeper_kept(settings: Settings) -> Iterator[None]:
+    """Keep a view keeper running meanwhile."""
     guard = KeeperGuard(settings)
     guard.start()
     try:
-        announce(address)
-        _run(settings, listening)
+        yield
     finally:
         guard.stop()
-        listening.close()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -99,7 +112,7 @@ def main() -> int:
     settings = load_settings()
     configure_logs(settings)
     try:
-        serve(settings, log_address)
+        serve(settings, log_address, with_keeper=WITHOUT_KEEPER not in sys.argv[1:])
     except HandledError as error:
         structlog.get_logger().error("API stopped", because=str(error))
         return error.exit_code

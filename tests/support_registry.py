@@ -5,8 +5,12 @@ import functools
 from registry.accounts import Accounts, read_accounts
 from registry.package import Package
 from registry.recipe import PARAMETERS, Recipe
+from registry.release import promote
+from registry.stages import stage_of
 from registry.synthetic import synthetic_csv
-from registry.training import train
+from registry.tracking import Version
+from registry.training import MODEL_NAME, train
+from registry.truth import Registry
 
 ROWS = 1_500
 
@@ -27,6 +31,10 @@ UNFIT = small_recipe(seed=1, trees=1, leaves=4)
 """0.83, and the untrustworthy reference profile scores 67."""
 
 
+WEAK_ONE, STRONG_ONE, TWIN_ONE, UNFIT_ONE = 1, 2, 3, 4
+"""Versions in the registry of `tests.support_homes`."""
+
+
 @functools.cache
 def small_accounts() -> Accounts:
     """Return generated accounts."""
@@ -41,3 +49,23 @@ def _package(seed: int, trees: int, leaves: int) -> Package:
 def package_of(recipe: Recipe) -> Package:
     """Return the model of a recipe, trained once per run."""
     return _package(recipe.seed, recipe.trees, int(recipe.parameters["num_leaves"]))
+
+
+def version(registry: Registry, number: int) -> Version:
+    return registry.tracking.version(MODEL_NAME, number)
+
+
+def bring(registry: Registry, *numbers: int) -> None:
+    """Promote versions one after another, whatever the gate says."""
+    for number in numbers:
+        promote(registry, version(registry, number), force=True, why="test")
+
+
+def stages(registry: Registry) -> dict[int, str]:
+    """Return the stage of each version, as ours and as MLflow's; they must agree."""
+    history = registry.history()
+    versions = registry.tracking.versions(MODEL_NAME)
+    ours = {one.number: stage_of(one, history).value for one in versions}
+    assert {one.number: one.mlflow_stage for one in versions} == ours
+    assert {one.number: one.tags["stage"] for one in versions} == ours
+    return ours

@@ -1,0 +1,123 @@
+"""Validation and the gate: each line can fail, and says why."""
+
+import hashlib
+import re
+
+import msgspec
+import pytest
+
+from registry.accounts import Accounts
+from registry.checks import Checks
+from registry.gate import GAIN, judge
+from registry.package import Manifest, Package
+from registry.recipe import Recipe
+from registry.trees import sizes, tree_blocks
+from registry.validation import validate
+from tests.support_registry import STRONG, TWIN, UNFIT, WEAK, package_of, small_accounts
+
+
+def failed(checks: Checks) -> list[str]:
+    return [line.name for line in checks.failed]
+
+
+def edited(recipe: Recipe, **fields: object) -> Package:
+    package = package_of(recipe)
+    manifest: Manifest = msgspec.structs.replace(package.verified_manifest(), **fields)
+    return Package.of(manifest, package.text.decode())
+
+
+def with_metrics(recipe: Recipe, **metrics: float) -> Package:
+    return edited(recipe, metrics={**package_of(recipe).verified_manifest().metrics, **metrics})
+
+
+def of_other_data(recipe: Recipe) -> Package:
+    return edited(recipe, training={**package_of(recipe).verified_manifest().training, "dataset_sha256": "other"})
+
+
+def gate(new: Package, in_use: Package | None, accounts: Accounts | None = None) -> Checks:
+    return judge(new, in_use, accounts, margin=0.01, engine="lightgbm")
+
+
+def test_a_sound_model_passes_validation() -> None:
+    assert validate(package_of(STRONG)).passed
+    assert len(validate(package_of(STRONG)).lines) == 9
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        (package_of(UNFIT), "score of the untrustworthy reference"),
+        (with_metrics(STRONG, roc_auc=0.79), "roc_auc"),
+        (with_metrics(STRONG, ece15=0.11), "ece15"),
+        (with_metrics(STRONG, brier=0.3), "brier"),
+    ],
+)
+def test_validation_names_the_line_that_fails(package: Package, line: str) -> None:
+    checks = validate(package)
+    assert failed(checks) == [line]
+    assert checks.why_not().startswith(f"{line} is ")
+
+
+def test_absent_figures_fail() -> None:
+    assert failed(validate(edited(STRONG, metrics={}))) == ["roc_auc", "ece15", "brier"]
+
+
+def test_a_model_that_cannot_be_loaded_fails_with_that_alone() -> None:
+    assert failed(validate(edited(STRONG, contract="0" * 64))) == ["loads"]
+
+
+def test_a_feature_that_was_never_unknown_fails() -> None:
+    def forgetful(line: re.Match[str]) -> str:
+        # Bits 2 and 3 of a decision type say what stands for missing; none set = the training saw no unknown value.
+        return "decision_type=" + " ".join(str(int(kind) & 0b11) for kind in line[1].split())
+
+    text = re.sub("^decision_type=(.*)$", forgetful, package_of(STRONG).text.decode(), flags=re.MULTILINE)
+    text = re.sub("^tree_sizes=.*$", f"tree_sizes={sizes(list(tree_blocks(text)))}", text, flags=re.MULTILINE)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    manifest = msgspec.structs.replace(package_of(STRONG).verified_manifest(), model_sha256=sha256)
+    package = Package.of(manifest, text)
+    assert failed(validate(package)) == ["features never unknown in training"]
+
+
+def test_the_first_production_needs_to_be_fit_for_use_only() -> None:
+    assert gate(package_of(WEAK), None).passed
+    assert failed(gate(package_of(UNFIT), None)) == ["score of the untrustworthy reference"]
+
+
+def test_a_better_model_passes_measured_on_the_holdout() -> None:
+    checks = gate(package_of(STRONG), package_of(WEAK), small_accounts())
+    assert checks.passed
+    (gain,) = (line for line in checks.lines if line.name == GAIN)
+    assert str(gain).endswith("(0.88795 against 0.83957), wanted > 0.01")
+
+
+@pytest.mark.parametrize(("new", "in_use"), [(TWIN, STRONG), (STRONG, TWIN), (WEAK, STRONG), (STRONG, STRONG)])
+def test_a_model_that_gains_too_little_is_refused(new: Recipe, in_use: Recipe) -> None:
+    assert failed(gate(package_of(new), package_of(in_use), small_accounts())) == [GAIN]
+
+
+def test_figures_that_somebody_wrote_into_the_manifest_do_not_count_when_they_can_be_measured() -> None:
+    boasting = with_metrics(TWIN, roc_auc=0.99)
+    assert failed(gate(boasting, package_of(STRONG), small_accounts())) == [GAIN]
+
+
+def test_without_the_accounts_the_stored_figures_of_the_same_data_count() -> None:
+    assert gate(package_of(STRONG), package_of(WEAK)).passed
+    assert failed(gate(package_of(TWIN), package_of(STRONG))) == [GAIN]
+
+
+def test_without_the_accounts_figures_of_other_data_are_not_comparable() -> None:
+    checks = gate(package_of(STRONG), of_other_data(WEAK))
+    assert failed(checks) == [GAIN]
+    assert "not comparable" in checks.why_not()
+    assert gate(package_of(STRONG), of_other_data(WEAK), small_accounts()).passed
+
+
+def test_a_model_of_generated_accounts_does_not_replace_one_of_real_accounts() -> None:
+    real = edited(WEAK, synthetic=False)
+    assert failed(gate(package_of(STRONG), real, small_accounts())) == ["trained on"]
+    assert gate(edited(STRONG, synthetic=False), package_of(WEAK), small_accounts()).passed
+
+
+def test_a_production_that_this_version_cannot_load_may_be_replaced() -> None:
+    assert gate(package_of(STRONG), edited(WEAK, contract="0" * 64), small_accounts()).passed
