@@ -111,7 +111,7 @@ def fetch_jars(settings: Settings) -> list[Path]:
     if not wanted:
         return []
     changed = [problem for file, problem in wrong.items() if (folder / file).exists()]
-    structlog.get_logger().info("fetching jars", count=len(wanted), folder=str(folder), changed=changed)
+    structlog.get_logger().debug("fetching jars", count=len(wanted), folder=str(folder), changed=changed)
     _drop(folder, wanted)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         _download(find_java(), list(wanted.values()), Path(scratch))

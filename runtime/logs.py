@@ -62,4 +62,6 @@ def _route_libraries(out: TextIO, shared: list[Processor], ending: list[Processo
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # kafka-python calls it a warning when this process was busy with something else for a tenth of a second.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)

@@ -81,9 +81,7 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=["onedal", "lightgbm"])
-def run(
-    request: pytest.FixtureRequest, new_settings: NewSettings, broker: Broker, spark: SparkSession
-) -> Run:
+def run(request: pytest.FixtureRequest, new_settings: NewSettings, broker: Broker, spark: SparkSession) -> Run:
     """Send every profile to the topic, score it in the stream, land it, and run a night over it."""
     settings = new_settings(kafka_servers=broker.servers, engine=request.param)
     renew_topics(settings)

@@ -24,7 +24,7 @@ SECONDS = 420
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
 
-def verbs(command: typer.core.TyperGroup | typer.core.TyperCommand, path: str = "./kol") -> Iterator[str]:
+def verbs(command: object, path: str = "./kol") -> Iterator[str]:
     """Yield every verb as people type it."""
     for name, child in getattr(command, "commands", {}).items():
         nested = list(verbs(child, f"{path} {name}"))

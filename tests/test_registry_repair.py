@@ -94,7 +94,7 @@ PROMOTER = """
 import sys
 from registry.release import promote
 from registry.training import MODEL_NAME
-from registry.truth import Registry, open_registry
+from registry.truth import open_registry
 from runtime.failure import HandledError
 from runtime.settings import load_settings
 from tests.support_registry import small_accounts

@@ -2,50 +2,25 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from urllib.parse import quote
 
-import jsonschema
 import pytest
-from fastapi import FastAPI
 
 from features.catalogue import NAMES, feature_matrix
 from features.profile import RAW_NAMES, Profiles
 from features.reference import TRUSTWORTHY, UNTRUSTWORTHY
-from features.score import Maker, Score, result_fields
-from registry.shelf import Activation, Shelf
+from features.score import Maker
+from registry.shelf import Shelf
 from runtime.settings import Settings
-from serving.app import create_app
-from serving.documents import Document
-from serving.lmdb_reader import LmdbReader
-from serving.models import ServedModel
 from tests.conftest import NewSettings
+from tests.support_api import ODD_NAMES, api_at, views_of
 from tests.support_http import Client, running
 from tests.support_model import tiny_shelf
-from tests.support_views import NOON, a_score, fill_views, from_batch, later
+from tests.support_views import NOON, later
 
 GOOD = dict(zip(RAW_NAMES, TRUSTWORTHY.values(), strict=True))
 POOR = dict(zip(RAW_NAMES, UNTRUSTWORTHY.values(), strict=True))
-ODD_NAMES = ["twitter:nasa", "a/b/trust", "ümlaut ?&=#%", "x" * 128, "..", "a:b:c"]
 FEATURES = dict(zip(NAMES, feature_matrix(Profiles.of_rows([TRUSTWORTHY.values()]))[0].tolist(), strict=True))
-
-
-def views_of(settings: Settings, activation: Activation) -> None:
-    """Fill the views: KOLs of both layers, of one, with odd names, and of an older model."""
-
-    def by_production(kol_id: str, seconds: float) -> Score:
-        maker = activation.maker()
-        return a_score(kol_id, later(seconds), model_sha=maker.model_sha, model_version=maker.model_version)
-
-    old = a_score("old:model", NOON, **result_fields(1))
-    nightly = [from_batch(by_production(name, 0)) for name in ODD_NAMES] + [from_batch(old)]
-    streamed = [by_production("twitter:nasa", 60), by_production("only:realtime", 60)]
-    fill_views(settings, nightly, streamed, later(70))
-
-
-def api_at(settings: Settings, now: datetime) -> FastAPI:
-    """Build the API as it is at one moment."""
-    return create_app(settings, LmdbReader.open(settings), ServedModel(settings, lambda: now), lambda: now)
 
 
 @pytest.fixture(scope="module")
@@ -284,52 +259,3 @@ def test_figures_count_requests_by_route(api: Client) -> None:
     assert 'kol_requests_total{method="GET",route="/kols/{kol_id}/trust",status="200"}' in text
     assert 'kol_answers_total{source="realtime",stale="false"}' in text
     assert "kol_ready 1.0" in text
-
-
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_the_documentation_needs_no_other_host(api: Client, path: str) -> None:
-    page = api.get(path).body.decode()
-    assert "https://" not in page
-    assert "/static-offline-docs/" in page
-    assert api.get("/static-offline-docs/swagger-ui-bundle.js").status == 200
-
-
-@pytest.fixture(scope="module")
-def spec(api: Client) -> Document:
-    found: Document = api.get("/openapi.json").json
-    return found
-
-
-def every(spec: Document) -> Iterator[tuple[str, str, Document]]:
-    return ((path, method, op) for path, methods in spec["paths"].items() for method, op in methods.items())
-
-
-def test_the_document_is_whole(spec: Document) -> None:
-    assert spec["openapi"].startswith("3.1")
-    for shape in spec["components"]["schemas"].values():
-        jsonschema.Draft202012Validator.check_schema(shape)
-    text = json.dumps(spec)
-    for part in text.split('"#/components/schemas/')[1:]:
-        assert part.partition('"')[0] in spec["components"]["schemas"]
-
-
-def test_every_post_documents_body_and_working_examples(api: Client, spec: Document) -> None:
-    for path, method, operation in every(spec):
-        if method == "post":
-            content = operation["requestBody"]["content"]["application/json"]
-            for example in content["examples"].values():
-                jsonschema.validate(example["value"], content["schema"])
-                assert api.post(path, example["value"]).status == 200
-
-
-def test_answers_are_what_the_document_says(api: Client, spec: Document) -> None:
-    answers = {
-        "Answer": api.get("/kols/twitter:nasa/trust?debug=merge"),
-        "Rows": api.post("/kols/trust", {"kol_ids": ["twitter:nasa", "nobody", ""]}),
-        "ModelInfo": api.get("/predict/trust/model-info"),
-        "Readiness": api.get("/readyz"),
-        "Problem": api.get("/kols/nobody/trust"),
-    }
-    for name, got in answers.items():
-        schema = {"$ref": f"#/components/schemas/{name}", "components": spec["components"]}
-        jsonschema.validate(got.json, schema)
