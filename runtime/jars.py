@@ -15,8 +15,9 @@ import msgspec
 import structlog
 
 from runtime.failure import HandledError
-from runtime.java import Java, find_java
+from runtime.java import Java, bundled_java, find_java
 from runtime.settings import ROOT, Settings
+from runtime.trust import trust_options
 
 LOCK = ROOT / "locks" / "jars.lock"
 STAMP = "verified.json"
@@ -216,7 +217,8 @@ def _download(java: Java, jars: list[Jar], folder: Path) -> None:
     """Bring exactly these jars into `folder` by one run of Ivy, with its default resolver and an empty cache."""
     order = folder / "ivy.xml"
     order.write_bytes(_order(jars))
-    command = [str(java.executable), "-jar", str(_ivy()), "-ivy", str(order), "-cache", str(folder / "cache")]
+    trust = trust_options(folder) if java.executable == bundled_java() else []
+    command = [str(java.executable), *trust, "-jar", str(_ivy()), "-ivy", str(order), "-cache", str(folder / "cache")]
     command += ["-retrieve", f"{folder}/[artifact]-[revision].[ext]", "-types", "jar", "bundle"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_SECONDS)
