@@ -12,8 +12,7 @@ from benchmarks.report import Figure, Measured
 from registry.shelf import Shelf
 from runtime.failure import HandledError
 from runtime.jars import jars_folder
-from runtime.settings import ROOT, Settings
-from serving.keeper_guard import environment_of
+from runtime.settings import ROOT, Settings, environment_of
 
 LONGEST_SECONDS = 1200
 TOTAL = "total"

@@ -15,10 +15,9 @@ from runtime.broker import NAME as BROKER
 from runtime.broker import start_broker, stop_broker
 from runtime.failure import HandledError
 from runtime.processes import Process, free_port, one_starter, running, start, stop, wait_ready
-from runtime.settings import Settings
+from runtime.settings import Settings, environment_of
 from runtime.topics import create_topics
 from serving.keeper_guard import NAME as KEEPER
-from serving.keeper_guard import environment_of
 
 if TYPE_CHECKING:  # with the shelf comes LightGBM, two seconds that './kol status' has no use for
     from registry.shelf import Activation

@@ -13,7 +13,7 @@ import typer
 from cli.context import AsJson, settings_of
 from cli.output import emit_json, emit_table, to_people
 from runtime.failure import HandledError
-from runtime.java import Java, JavaError, bundled_java, find_java
+from runtime.java import NEEDED, Java, JavaError, bundled_java, find_java
 from runtime.settings import ROOT, Settings
 
 JAVA_LOCK = ROOT / "locks" / "java.lock"
@@ -101,8 +101,8 @@ def ensure_java(tell: Tell) -> tuple[Java, bool]:
     """
     try:
         return find_java(), False
-    except JavaError as error:
-        tell(f"{error}\ninstalling the bundled Java into .venv (40 MB, once)")
+    except JavaError:
+        tell(f"there is no {NEEDED} here; installing the bundled Java into .venv (40 MB, once)")
     install_java()
     return find_java(), True
 

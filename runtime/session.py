@@ -13,6 +13,7 @@ from runtime.java import find_java, spark_java_home
 from runtime.settings import ROOT, Settings
 
 LOG_CONFIG = Path(__file__).with_name("spark-log4j2.properties")
+LOOPBACK = "127.0.0.1"
 FEW_PARTITIONS = "4"
 """Shuffle partitions: the nightly job shuffles once, and on a few cores more partitions only cost tasks."""
 JVM_END_SECONDS = 60
@@ -63,8 +64,14 @@ def prepare_environment(settings: Settings) -> None:
         PYSPARK_PYTHON=sys.executable,
         PYSPARK_DRIVER_PYTHON=sys.executable,
         PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        SPARK_LOCAL_IP="127.0.0.1",
     )
+    if is_local(settings):
+        os.environ["SPARK_LOCAL_IP"] = LOOPBACK
+
+
+def is_local(settings: Settings) -> bool:
+    """Tell whether driver and workers share this machine; then nobody else need reach the driver."""
+    return settings.spark_master.startswith("local")
 
 
 def spark_options(settings: Settings, name: str) -> dict[str, str]:
@@ -79,7 +86,7 @@ def spark_options(settings: Settings, name: str) -> dict[str, str]:
         "spark.sql.shuffle.partitions": FEW_PARTITIONS,
         "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.host": "127.0.0.1",
+        **({"spark.driver.host": LOOPBACK} if is_local(settings) else {}),
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={LOG_CONFIG} -Dkol.log={log} -Duser.timezone=UTC -XX:+ExitOnOutOfMemoryError"
         ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import msgspec
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -152,3 +153,17 @@ def load_settings(flags: Mapping[str, Any] | None = None, environment: Mapping[s
             if item["type"] == "extra_forbidden":
                 raise SettingsError.unknown(str(item["loc"][0]), "kol.toml or the flags") from error
         raise SettingsError.bad_value(error) from error
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return an environment in which `load_settings` gives these settings; arguments would show secrets to everyone."""
+    given = {name: getattr(settings, name) for name in sorted(settings.model_fields_set)}
+    variables = {PREFIX + name.upper(): _text(value) for name, value in given.items() if value is not None}
+    return {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+
+
+def _text(value: object) -> str:
+    """Write a setting as `load_settings` reads it from a variable."""
+    if isinstance(value, dict):
+        return msgspec.json.encode({name: _text(inner) for name, inner in value.items()}).decode()
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

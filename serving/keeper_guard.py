@@ -1,15 +1,12 @@
 """Starts the view keeper beside the API, and again when it died; leaves alone one that somebody else started."""
 
-import os
 import sys
 import threading
 
-import msgspec
 import structlog
-from pydantic import SecretStr
 
 from runtime.processes import Life, ProcessError, one_starter, running, start, stop
-from runtime.settings import PREFIX, ROOT, Settings
+from runtime.settings import Settings, environment_of
 
 NAME = "keeper"
 LOOK_SECONDS = 2.0
@@ -64,17 +61,3 @@ class KeeperGuard:
                 return False
         structlog.get_logger().info("view keeper started", pid=keeper.pid, log=keeper.log)
         return True
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return an environment in which `load_settings` gives these settings; arguments would show secrets to everyone."""
-    given = {name: getattr(settings, name) for name in sorted(settings.model_fields_set)}
-    variables = {PREFIX + name.upper(): _text(value) for name, value in given.items() if value is not None}
-    return {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
-
-
-def _text(value: object) -> str:
-    """Write a setting as `load_settings` reads it from a variable."""
-    if isinstance(value, dict):
-        return msgspec.json.encode({name: _text(inner) for name, inner in value.items()}).decode()
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

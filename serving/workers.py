@@ -17,9 +17,8 @@ import uvicorn
 
 from runtime import tied
 from runtime.logs import configure_logs
-from runtime.settings import Settings, load_settings
+from runtime.settings import Settings, environment_of, load_settings
 from serving.app import worker_app
-from serving.keeper_guard import environment_of
 
 BACKLOG = 2_048
 DRAIN_SECONDS = 10

@@ -11,9 +11,8 @@ import yaml
 from registry.shelf import Shelf
 from runtime.processes import free_port
 from runtime.processes import running as running_process
-from runtime.settings import ROOT, Settings
+from runtime.settings import ROOT, Settings, environment_of
 from serving.keeper_guard import NAME as KEEPER
-from serving.keeper_guard import environment_of
 from tests.conftest import NewSettings
 from tests.support_http import Client
 from tests.support_model import tiny_shelf

@@ -16,11 +16,10 @@ from runtime.broker import Broker, start_broker, stop_broker
 from runtime.files import write_whole
 from runtime.processes import Life
 from runtime.publication import location
-from runtime.settings import ROOT, Settings
+from runtime.settings import ROOT, Settings, environment_of
 from runtime.topics import SCORES, admin, create_topics, producer
 from serving.follower import accept_score
 from serving.keeper import KeeperRunningError, sole_keeper
-from serving.keeper_guard import environment_of
 from serving.lmdb_layout import MOST_READERS
 from serving.lmdb_reader import LmdbReader
 from serving.views import Layers

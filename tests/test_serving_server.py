@@ -15,9 +15,8 @@ import pytest
 
 from registry.shelf import Shelf
 from runtime.processes import running as running_process
-from runtime.settings import ROOT, Settings, load_settings
+from runtime.settings import ROOT, Settings, environment_of, load_settings
 from serving.keeper_guard import NAME as KEEPER
-from serving.keeper_guard import environment_of
 from serving.server import PortTakenError, listen
 from tests.conftest import NewSettings
 from tests.support_http import Client

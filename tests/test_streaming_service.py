@@ -11,9 +11,8 @@ from cli.services import stream_is_ready
 from features.score import decode_score
 from registry.shelf import Shelf
 from runtime.processes import Life, Process, start, stop, wait_ready
-from runtime.settings import Settings
+from runtime.settings import Settings, environment_of
 from runtime.topics import SCORES, consumer
-from serving.keeper_guard import environment_of
 from tests.support_events import encoded_events, varied_values
 from tests.support_model import tiny_shelf
 from tests.support_stream import renew_topics, send
