@@ -24,9 +24,6 @@ def main() -> int:
         return error.exit_code
     except SystemExit as stop:
         return HANDLED if stop.code == USAGE else int(stop.code or 0)
-    except KeyboardInterrupt:
-        to_people().print("stopped")
-        return HANDLED
     except Exception:  # noqa: BLE001 - the one place where a crash becomes exit code 2
         traceback.print_exc()
         return CRASH

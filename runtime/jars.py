@@ -17,7 +17,6 @@ import structlog
 from runtime.failure import HandledError
 from runtime.java import Java, bundled_java, find_java
 from runtime.settings import ROOT, Settings
-from runtime.trust import trust_options
 
 LOCK = ROOT / "locks" / "jars.lock"
 STAMP = "verified.json"
@@ -217,6 +216,8 @@ def _download(java: Java, jars: list[Jar], folder: Path) -> None:
     """Bring exactly these jars into `folder` by one run of Ivy, with its default resolver and an empty cache."""
     order = folder / "ivy.xml"
     order.write_bytes(_order(jars))
+    from runtime.trust import trust_options  # noqa: PLC0415 - an API machine fetches no jars and has no cryptography
+
     trust = trust_options(folder) if java.executable == bundled_java() else []
     command = [str(java.executable), *trust, "-jar", str(_ivy()), "-ivy", str(order), "-cache", str(folder / "cache")]
     command += ["-retrieve", f"{folder}/[artifact]-[revision].[ext]", "-types", "jar", "bundle"]
