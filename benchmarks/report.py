@@ -70,7 +70,7 @@ class Figure:
             peer=peer.value if peer else None,
             peer_name=peer.name if peer else None,
             ratio=times_better(ours, peer.value, better) if peer else None,
-            spread=max(values) - min(values),
+            spread=round(max(values) - min(values), 6),
             runs=len(values),
         )
 
