@@ -39,10 +39,14 @@ def plan_run(settings: Settings, cutoff: datetime, *, now: datetime) -> Plan:
 
     Raises:
         ShelfError: No model is in Production.
+        ModelRefusedError: It was made for another feature contract, or is broken; nothing was started.
     """
+    shelf = Shelf.at(settings.shelf)
+    activation = shelf.production()
+    shelf.package(activation.sha).verified_manifest()
     earlier = read_report(settings, run_id_of(cutoff))
     version = earlier.tables[EVENTS.name] if earlier else newest_version(settings, EVENTS)
-    return Plan(cutoff, score_date_of(cutoff), version, Shelf.at(settings.shelf).production(), now)
+    return Plan(cutoff, score_date_of(cutoff), version, activation, now)
 
 
 def last_midnight(now: datetime) -> datetime:

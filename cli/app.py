@@ -4,7 +4,24 @@ from typing import Annotated
 
 import typer
 
-from cli import batch, bench, data, demo, events, model, score, serve, setup, stream, train, up
+from cli import (
+    batch,
+    bench,
+    data,
+    demo,
+    events,
+    mlflow,
+    model,
+    report,
+    retrain,
+    score,
+    serve,
+    setup,
+    stream,
+    train,
+    tune,
+    up,
+)
 from cli import settings as settings_verb
 from cli import test as test_verb
 from cli.doctor import verb as doctor
@@ -46,7 +63,11 @@ def build_app() -> typer.Typer:
     app.command("doctor")(doctor.doctor)
     app.add_typer(data.app, name="data")
     app.command("train")(train.train)
-    app.add_typer(model.app, name="model")
+    app.command("tune")(tune.tune)
+    app.command("retrain")(retrain.retrain)
+    app.add_typer(model.build_verbs(), name="model")
+    app.command("mlflow")(mlflow.mlflow)
+    app.command("report")(report.report)
     app.add_typer(events.app, name="events")
     app.add_typer(batch.app, name="batch")
     app.add_typer(stream.app, name="stream")

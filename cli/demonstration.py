@@ -1,7 +1,6 @@
 """The main job of the system, step by step: what `./kol demo` shows and `./kol bench demo` times."""
 
 import json
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -21,9 +20,10 @@ from cli.services import STREAM, start_services, stop_services
 from cli.setup import ensure_ready
 from features.event import Event
 from registry.accounts import Accounts, find_accounts
+from registry.looks import record_look
 from registry.register_trust_models import find_registered, release
-from registry.release import register
 from registry.replay import account_events
+from registry.staging import register
 from registry.training import train
 from registry.truth import open_registry
 from runtime.broker import start_broker
@@ -114,7 +114,7 @@ def run_demo(settings: Settings, steps: Steps, *, keep: bool) -> Demonstration:
         answers=tuple(answers),
         address=address,
         lake=settings.lake_uri,
-        mlflow_command=f"{sys.prefix}/bin/mlflow server --workers 1 --backend-store-uri {settings.tracking_uri}",
+        mlflow_command="./kol mlflow",
         running=keep,
     )
 
@@ -143,6 +143,7 @@ def release_model(settings: Settings, steps: Steps, accounts: Accounts) -> tuple
     if version is None:
         with steps.step("train", f"train on {len(accounts):,} accounts"):
             trained = train(accounts)
+            record_look(settings.home, trained.package.sha, accounts.digest, trained.metrics)
         with steps.step("register", "log to MLflow and register"):
             version = register(registry, trained.package)
     with steps.step("promote", "validate and promote"):

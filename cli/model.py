@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.context import AsJson, settings_of
+from cli.model_diff import diff
+from cli.model_history import history
+from cli.model_stages import archive, stage, validate
 from cli.output import Record, Steps, emit, emit_json, emit_table, to_people
 from cli.train import TRAINED, Dataset
+from cli.versions import Reason, VersionWord, find_version, open_models, row_of, rows_of
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from registry.promotion import History
     from registry.release import Outcome
-    from registry.tracking import Version
-    from registry.truth import Registry
-
-app = typer.Typer(no_args_is_help=True, help="Model versions and their stages: None, Staging, Production, Archived.")
 
 WRITES = {
     "shelved": "exported to the shelf",
@@ -27,10 +26,25 @@ WRITES = {
 }
 """The writes of a release, in words."""
 
-Reason = Annotated[str, typer.Option(help="Why, kept in the record.")]
+
+def build_verbs() -> typer.Typer:
+    """Put the verbs of models together, in the order of a version's life."""
+    app = typer.Typer(
+        no_args_is_help=True, help="Model versions and their stages: None, Staging, Production, Archived."
+    )
+    app.command("list")(list_versions)
+    app.command("show")(show)
+    app.command("register")(register)
+    app.command("validate")(validate)
+    app.command("stage")(stage)
+    app.command("promote")(promote)
+    app.command("rollback")(rollback)
+    app.command("archive")(archive)
+    app.command("diff")(diff)
+    app.command("history")(history)
+    return app
 
 
-@app.command("list")
 def list_versions(
     context: typer.Context,
     *,
@@ -42,21 +56,22 @@ def list_versions(
     """
     from registry.truth import NAMES
 
-    registry = _open(settings_of(context))
-    history = registry.history()
+    registry = open_models(settings_of(context))
+    promotions = registry.history()
     versions = [version for name in NAMES for version in reversed(registry.tracking.versions(name))]
-    rows = [_row(version, history) for version in versions]
+    rows = [row_of(version, promotions) for version in versions]
     if rows or as_json:
         emit(rows, title="Models", as_json=as_json)
     else:
         to_people().print("no model is registered yet; run ./kol train, then ./kol model register")
 
 
-@app.command()
 def show(
     context: typer.Context,
     *,
-    version: Annotated[int | None, typer.Argument(help="Version; Production by default.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="3, or trust-score-ensemble/3, or an alias; Production by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one version: stage, figures, training, calibration, ranges.
@@ -65,9 +80,9 @@ def show(
     """
     import msgspec
 
-    registry = _open(settings_of(context))
-    found = _find(registry, version)
-    facts: dict[str, Any] = {**_row(found, registry.history()), "run_id": found.run_id}
+    registry = open_models(settings_of(context))
+    found = find_version(registry, version)
+    facts: dict[str, Any] = {**row_of(found, registry.history()), "run_id": found.run_id}
     manifest: dict[str, Any] = msgspec.to_builtins(registry.package(found).verified_manifest())
     if as_json:
         emit_json({**facts, "manifest": manifest})
@@ -77,7 +92,6 @@ def show(
         emit_table(part.title(), [{"name": name, "value": value} for name, value in manifest[part].items()])
 
 
-@app.command()
 def register(
     context: typer.Context,
     *,
@@ -90,22 +104,21 @@ def register(
 
     Example: ./kol model register
     """
-    from registry.release import register as register_package
     from registry.shelf import read_package
+    from registry.staging import register as register_package
 
     settings = settings_of(context)
     package = read_package(path or _newest_trained(settings))
-    registry = _open(settings)
+    registry = open_models(settings)
     with Steps().step("register", "registering"):
         version = register_package(registry, package)
-    emit([_row(version, registry.history())], title="Registered", as_json=as_json)
+    emit([row_of(version, registry.history())], title="Registered", as_json=as_json)
 
 
-@app.command()
 def promote(  # noqa: PLR0913 - the flags of a verb
     context: typer.Context,
     *,
-    version: Annotated[int, typer.Argument(help="Version to bring into Production.")],
+    version: VersionWord,
     dataset: Dataset = None,
     force: Annotated[bool, typer.Option("--force", help="Also when the gate says no; needs --reason.")] = False,
     reason: Reason = "",
@@ -114,7 +127,7 @@ def promote(  # noqa: PLR0913 - the flags of a verb
     """Bring a version into Production if the gate lets it, and archive the one before; exit 3 when it does not.
 
     The gate wants a model that is fit for use and whose ROC-AUC on the locked holdout is more than Production's plus
-    KOL_PROMOTION_MARGIN.
+    KOL_PROMOTION_MARGIN, calibrated, and no worse for any follower tier; it counts the risk levels that flip.
 
     Example: ./kol model promote 3
     """
@@ -124,14 +137,13 @@ def promote(  # noqa: PLR0913 - the flags of a verb
     if force and not reason:
         raise typer.BadParameter("say why: --force --reason TEXT", param_hint="--force")
     settings = settings_of(context, dataset=dataset)
-    registry = _open(settings)
-    found = _find(registry, version)
+    registry = open_models(settings)
+    found = find_version(registry, version)
     accounts = find_accounts(settings).load()
     outcome = promote_version(registry, found, accounts, why=reason, force=force, tell=_tell)
     _emit_outcome(outcome, as_json=as_json)
 
 
-@app.command()
 def rollback(
     context: typer.Context,
     *,
@@ -144,26 +156,7 @@ def rollback(
     """
     from registry.release import rollback as roll_back
 
-    _emit_outcome(roll_back(_open(settings_of(context)), why=reason, tell=_tell), as_json=as_json)
-
-
-def _open(settings: Settings) -> "Registry":
-    """Open the registry; the first time takes a few seconds."""
-    from registry.truth import open_registry
-
-    with to_people().status("opening the registry"):
-        return open_registry(settings)
-
-
-def _find(registry: "Registry", number: int | None) -> "Version":
-    """Return a version of the model that serves, Production by default."""
-    from registry.shelf import ShelfError
-    from registry.training import MODEL_NAME
-
-    found = registry.production() if number is None else registry.tracking.version(MODEL_NAME, number)
-    if found is None:
-        raise ShelfError("no model is in Production; see ./kol model list, then ./kol model promote VERSION")
-    return found
+    _emit_outcome(roll_back(open_models(settings_of(context)), why=reason, tell=_tell), as_json=as_json)
 
 
 def _newest_trained(settings: Settings) -> Path:
@@ -174,26 +167,6 @@ def _newest_trained(settings: Settings) -> Path:
     if not folders:
         raise ShelfError(f"no model was trained in {settings.home}; run ./kol train")
     return max(folders, key=lambda folder: folder.stat().st_mtime)
-
-
-def _row(version: "Version", history: "History") -> dict[str, Any]:
-    """Describe a version in one row."""
-    from registry.stages import stage_of
-
-    return {
-        "name": version.name,
-        "version": version.number,
-        "stage": stage_of(version, history).value,
-        "roc_auc": version.tags.get("roc_auc"),
-        "registered": version.created_at.isoformat(timespec="seconds"),
-        "data": version.tags.get("dataset_sha256", "")[:12] + (" SYNTHETIC" if _is_synthetic(version) else ""),
-        "sha": version.sha[:12],
-    }
-
-
-def _is_synthetic(version: "Version") -> bool:
-    """Tell whether a version was trained on generated accounts."""
-    return version.tags.get("synthetic") == "true"
 
 
 def _emit_outcome(outcome: "Outcome", *, as_json: bool) -> None:
@@ -207,7 +180,7 @@ def _emit_outcome(outcome: "Outcome", *, as_json: bool) -> None:
     if not outcome.changed:
         to_people().print(f"version {outcome.promotion.version} is in Production already; nothing was changed")
     if outcome.checks:
-        emit_table("Gate", [msgspec.to_builtins(line) for line in outcome.checks.lines])
+        emit_table("Gate", rows_of(outcome.checks))
     emit_table("Production", [{"fact": name, "value": value} for name, value in now.items()])
 
 

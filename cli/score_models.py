@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry.model import TrustModel, unpack
+from registry.package import Package
 from registry.shelf import Shelf, read_package
 from runtime.settings import Settings
 
@@ -18,38 +19,55 @@ class Scorer:
     model: TrustModel
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPackage:
+    """A model's files and the name that scores made by it carry."""
+
+    name: str
+    package: Package
+
+
 def find_model(settings: Settings, asked: str) -> Scorer:
-    """Load the model that was asked for: `production`, a version's number, or the folder of a package.
+    """Load the model that was asked for; see `find_package`.
+
+    Raises:
+        ModelRefusedError: The model is broken or made for other features.
+    """
+    found = find_package(settings, asked)
+    return Scorer(found.name, unpack(found.package, settings.engine))
+
+
+def find_package(settings: Settings, asked: str) -> NamedPackage:
+    """Find the files of the model that was asked for: `production`, a version's number, or the folder of a package.
 
     A folder whose name is a number is written as `./3`.
 
     Raises:
         ShelfError: Nothing is in Production, or there is no model in that folder.
         RegistryError: There is no such version.
-        ModelRefusedError: The model is broken or made for other features.
     """
     if asked == PRODUCTION:
-        return production_model(settings)
+        return production_package(settings)
     if asked.isdecimal():
-        return registered_model(settings, int(asked))
-    model = unpack(read_package(Path(asked)), settings.engine)
-    return Scorer(f"{model.manifest.name}-{model.sha[:12]}", model)
+        return registered_package(settings, int(asked))
+    package = read_package(Path(asked))
+    return NamedPackage(f"{package.verified_manifest().name}-{package.sha[:12]}", package)
 
 
-def production_model(settings: Settings) -> Scorer:
-    """Load what is in Production, from the shelf."""
+def production_package(settings: Settings) -> NamedPackage:
+    """Read what is in Production, from the shelf."""
     shelf = Shelf.at(settings.shelf)
     activation = shelf.production()
-    return Scorer(activation.maker().model_version, shelf.load(activation.sha, settings.engine))
+    return NamedPackage(activation.maker().model_version, shelf.package(activation.sha))
 
 
-def registered_model(settings: Settings, number: int) -> Scorer:
-    """Load a version of the serving model, from the registry."""
+def registered_package(settings: Settings, number: int) -> NamedPackage:
+    """Fetch a version of the serving model, from the registry."""
     from registry.stages import stage_of
     from registry.training import MODEL_NAME
     from registry.truth import open_registry
 
     registry = open_registry(settings)
     version = registry.tracking.version(MODEL_NAME, number)
-    model = unpack(registry.package(version), settings.engine)
-    return Scorer(f"{MODEL_NAME}-{stage_of(version, registry.history())}-v{number}", model)
+    name = f"{MODEL_NAME}-{stage_of(version, registry.history())}-v{number}"
+    return NamedPackage(name, registry.package(version))

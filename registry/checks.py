@@ -24,6 +24,18 @@ class Check(Struct, frozen=True):
         return f"{self.name} is {self.value}, wanted {self.bound}"
 
 
+class Rules(Struct, frozen=True):
+    """What a new model must be to replace the one in Production.
+
+    Attributes:
+        margin: ROC-AUC that it must gain.
+        most_flips: Largest share of accounts whose risk level may change, 0 to 1.
+    """
+
+    margin: float = 0.01
+    most_flips: float = 1.0
+
+
 class Checks(Struct, frozen=True):
     """The lines of a verdict; it passes when each of them does."""
 
@@ -42,6 +54,13 @@ class Checks(Struct, frozen=True):
     def why_not(self) -> str:
         """Name the lines that failed; empty when none did."""
         return "; ".join(map(str, self.failed))
+
+    def __str__(self) -> str:
+        """Say the whole verdict in words, what failed first."""
+        if self.passed:
+            return f"passed: {'; '.join(map(str, self.lines))}"
+        held = "; ".join(str(line) for line in self.lines if line.passed)
+        return f"refused: {self.why_not()}; held: {held}"
 
     def as_data(self) -> dict[str, object]:
         """Return the verdict for JSON."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.profile import Column, Profiles
-from features.score import FULL
+from features.score import FULL, RISK_BOUNDS, Hundredths
 from registry.masking import all_hidden
 from registry.model import TrustModel
 
@@ -17,17 +17,44 @@ def evaluate(model: TrustModel, profiles: Profiles, labels: Column) -> dict[str,
 
     Returns:
         `roc_auc`, `pr_auc` (average precision), `brier`, `log_loss`, `ece15`; `masked_roc_auc` with every optional
-        field hidden; `prevalence`, the share of the untrustworthy.
+        field hidden, and what that hiding does to scores (see `hiding`); `prevalence`, the share of the untrustworthy.
     """
-    p = shown_p(model, profiles)
+    shown = model.score(profiles).hundredths
+    hidden = model.score(all_hidden(profiles)).hundredths
+    p = 1.0 - shown / FULL
     return {
         "roc_auc": roc_auc(labels, p),
         "pr_auc": average_precision(labels, p),
         "brier": brier(labels, p),
         "log_loss": log_loss(labels, p),
         "ece15": calibration_error(labels, p),
-        "masked_roc_auc": roc_auc(labels, shown_p(model, all_hidden(profiles))),
+        "masked_roc_auc": roc_auc(labels, 1.0 - hidden / FULL),
+        **hiding(shown, hidden),
         "prevalence": float(labels.mean()),
+    }
+
+
+def hiding(shown: Hundredths, hidden: Hundredths) -> dict[str, float]:
+    """Tell what happens to scores when every optional field is hidden.
+
+    Args:
+        shown: Scores of the accounts as they are.
+        hidden: Scores of the same accounts with the fields hidden.
+
+    Returns:
+        `masked_mean_change` and `masked_p95_change` of a score, in points; `masked_level_flips`, the share of the
+        accounts whose risk level changes; `masked_falls`, the share of those with 80 or more that fall below 60, 0
+        when there are none.
+    """
+    change = np.abs(shown - hidden) / 100
+    bounds = sorted(bound for bound, _ in RISK_BOUNDS)
+    flips = np.digitize(shown, bounds) != np.digitize(hidden, bounds)
+    high = shown >= RISK_BOUNDS[0][0]
+    return {
+        "masked_mean_change": float(change.mean()),
+        "masked_p95_change": float(np.quantile(change, 0.95)),
+        "masked_level_flips": float(flips.mean()),
+        "masked_falls": float((hidden[high] < RISK_BOUNDS[1][0]).mean()) if high.any() else 0.0,
     }
 
 

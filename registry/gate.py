@@ -1,19 +1,61 @@
 """The gate to Production: a model passes when it is fit for use and better than the one in use, on the same rows."""
 
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.catalogue import NAMES
+from features.profile import Column
+from features.score import FULL, Hundredths
 from registry.accounts import Accounts
-from registry.checks import Check, Checks
+from registry.bootstrap import auc_gain_interval
+from registry.checks import Check, Checks, Rules
+from registry.drift import drift
 from registry.engines import EngineKind
-from registry.evaluation import roc_auc, shown_p
+from registry.evaluation import calibration_error, roc_auc
 from registry.holdout import is_held_out
 from registry.model import TrustModel, cached_model
 from registry.package import ModelRefusedError, Package
 from registry.validation import validate
 
 GAIN = "gain in roc_auc over Production"
+SURE_GAIN = "gain at the lower end of its 95 % interval"
+ECE = "ece15 on the holdout"
+FLIPS = "share of risk levels that flip"
+
+MOST_LOSS = 0.005
+"""ROC-AUC. A gain on few accounts may be chance: it does not pass unless a loss of more than this is ruled out."""
+MOST_TIER_LOSS = 0.02
+"""ROC-AUC that one follower tier may lose, whatever the whole gains."""
+LEAST_OF_EACH_LABEL = 100
+"""Accounts of each label from which on a tier is judged: with fewer, the standard error of its ROC-AUC is over 0.02."""
+MOST_ECE = 0.05
+"""Error of the calibration on the holdout that a model in use may have, before chance."""
+TIERS = ("nano", "micro", "mid", "macro", "mega")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Two models on the same locked accounts; scores in hundredths, P(untrustworthy) as shown."""
+
+    labels: Column
+    tiers: Column
+    new: Hundredths
+    old: Hundredths
+
+    @property
+    def new_p(self) -> Column:
+        """P of the new model."""
+        return 1.0 - self.new / FULL
+
+    @property
+    def old_p(self) -> Column:
+        """P of the model in use."""
+        return 1.0 - self.old / FULL
 
 
 def judge(
-    candidate: Package, production: Package | None, accounts: Accounts | None, *, margin: float, engine: EngineKind
+    candidate: Package, production: Package | None, accounts: Accounts | None, *, rules: Rules, engine: EngineKind
 ) -> Checks:
     """Decide whether `candidate` may replace `production`.
 
@@ -23,7 +65,7 @@ def judge(
             enough: something must serve.
         accounts: The accounts that `candidate` was trained on, when they are at hand: both models are measured on
             their holdout. Else the stored figures count, if they come from the same data.
-        margin: ROC-AUC that `candidate` must have more.
+        rules: What it must be.
         engine: What to score with; both give the same figures.
 
     Returns:
@@ -38,7 +80,61 @@ def judge(
         line = Check("Production", str(error), "anything: a model that cannot be loaded may be replaced", passed=True)
         return Checks((*validation.lines, line))
     new = cached_model(candidate, engine)
-    return Checks((*validation.lines, _data(new, in_use), _gain(new, in_use, accounts, margin)))
+    measured = measure(new, in_use, accounts)
+    lines = measured_lines(measured, rules) if measured else (_stored_gain(new, in_use, rules),)
+    return Checks((*validation.lines, _data(new, in_use), *lines))
+
+
+def measure(new: TrustModel, in_use: TrustModel, accounts: Accounts | None) -> Measured | None:
+    """Score the holdout of the accounts that the new model was trained on with both, if these are they."""
+    if accounts is None or accounts.digest != _dataset(new):
+        return None
+    held = accounts.take(is_held_out(accounts.ids))
+    ours, theirs = (model.score(held.profiles) for model in (new, in_use))
+    tiers = ours.matrix[:, NAMES.index("followers_tier")].astype(np.float64)
+    return Measured(held.labels, tiers, ours.hundredths, theirs.hundredths)
+
+
+def measured_lines(measured: Measured, rules: Rules) -> tuple[Check, ...]:
+    """Return the lines that need both models' scores of the same accounts."""
+    labels, ours, theirs = measured.labels, measured.new_p, measured.old_p
+    low, high = auc_gain_interval(labels, ours, theirs)
+    tiers = (_tier(measured, number) for number in range(len(TIERS)))
+    return (
+        _gain(roc_auc(labels, ours), roc_auc(labels, theirs), rules.margin),
+        Check(SURE_GAIN, f"{low:+.5f} (to {high:+.5f})", f"> -{MOST_LOSS:g}", passed=low > -MOST_LOSS),
+        _calibration(labels, ours),
+        *tiers,
+        _flips(measured, rules.most_flips),
+    )
+
+
+def _calibration(labels: Column, p: Column) -> Check:
+    """Check the calibration; on few accounts chance alone adds about 1 / sqrt(accounts)."""
+    error, most = calibration_error(labels, p), MOST_ECE + len(labels) ** -0.5
+    return Check(ECE, round(error, 5), f"<= {most:.4f} ({MOST_ECE:g} and chance)", passed=error <= most)
+
+
+def _tier(measured: Measured, number: int) -> Check:
+    """Check that a follower tier does not pay for the gain of the others."""
+    rows = measured.tiers == number
+    labels = measured.labels[rows]
+    name, poor = f"gain in roc_auc of tier {TIERS[number]}", int(labels.sum())
+    bound = f">= -{MOST_TIER_LOSS:g}"
+    if min(poor, len(labels) - poor) < LEAST_OF_EACH_LABEL:
+        told = f"not measured: {poor} untrustworthy and {len(labels) - poor} trustworthy accounts"
+        return Check(name, told, f"{bound}, from {LEAST_OF_EACH_LABEL} of each on", passed=True)
+    ours, theirs = (roc_auc(labels, p[rows]) for p in (measured.new_p, measured.old_p))
+    told = f"{ours - theirs:+.5f} ({ours:.5f} against {theirs:.5f}, {len(labels)} accounts)"
+    return Check(name, told, bound, passed=ours - theirs >= -MOST_TIER_LOSS)
+
+
+def _flips(measured: Measured, most: float) -> Check:
+    """Count the accounts whose risk level changes."""
+    moved = drift(measured.new, measured.old)
+    told = f"{moved.flipped_share:.4f} ({moved.flips} of {moved.accounts} accounts)"
+    bound = f"<= {most:g}" if most < 1 else "any (KOL_PROMOTION_MOST_FLIPS)"
+    return Check(FLIPS, told, bound, passed=moved.flips <= most * moved.accounts)
 
 
 def _data(new: TrustModel, in_use: TrustModel) -> Check:
@@ -48,33 +144,19 @@ def _data(new: TrustModel, in_use: TrustModel) -> Check:
     return Check("trained on", value, "real accounts, when Production was", passed=not worse)
 
 
-def _gain(new: TrustModel, in_use: TrustModel, accounts: Accounts | None, margin: float) -> Check:
-    """Check that the new model is better by more than the margin on the same locked rows."""
-    figures = _measured(new, in_use, accounts) or _stored(new, in_use)
-    if figures is None:
-        told = f"not comparable: Production was measured on data {_dataset(in_use)[:12]}"
-        wanted = f"data {_dataset(new)[:12]} at hand to measure both on (--dataset)"
-        return Check(GAIN, told, wanted, passed=False)
-    ours, theirs = figures
-    gain = f"{ours - theirs:+.5f} ({ours:.5f} against {theirs:.5f})"
-    return Check(GAIN, gain, f"> {margin:g}", passed=ours > theirs + margin)
+def _gain(ours: float, theirs: float, margin: float) -> Check:
+    """Check that the new model is better by more than the margin."""
+    told = f"{ours - theirs:+.5f} ({ours:.5f} against {theirs:.5f})"
+    return Check(GAIN, told, f"> {margin:g}", passed=ours > theirs + margin)
 
 
-def _measured(new: TrustModel, in_use: TrustModel, accounts: Accounts | None) -> tuple[float, float] | None:
-    """Measure both on the holdout of the accounts that the new one was trained on, if these are they."""
-    if accounts is None or accounts.digest != _dataset(new):
-        return None
-    held = accounts.take(is_held_out(accounts.ids))
-    ours, theirs = (roc_auc(held.labels, shown_p(model, held.profiles)) for model in (new, in_use))
-    return ours, theirs
-
-
-def _stored(new: TrustModel, in_use: TrustModel) -> tuple[float, float] | None:
-    """Return the stored figures, if both are there and of the same data."""
+def _stored_gain(new: TrustModel, in_use: TrustModel, rules: Rules) -> Check:
+    """Compare the stored figures, if both are there and of the same data."""
     ours, theirs = (model.manifest.metrics.get("roc_auc") for model in (new, in_use))
     if _dataset(new) != _dataset(in_use) or ours is None or theirs is None:
-        return None
-    return ours, theirs
+        told = f"not comparable: Production was measured on data {_dataset(in_use)[:12]}"
+        return Check(GAIN, told, f"data {_dataset(new)[:12]} at hand to measure both on (--dataset)", passed=False)
+    return _gain(ours, theirs, rules.margin)
 
 
 def _dataset(model: TrustModel) -> str:

@@ -13,6 +13,7 @@ from features.profile import RAW_NAMES, Profiles
 from features.reference import TRUSTWORTHY, UNTRUSTWORTHY
 from features.score import Hundredths, ScoreDomainError, to_hundredths
 from registry.engines import Engine, EngineKind, choose_engine
+from registry.ensemble import ensemble_engine
 from registry.package import Manifest, ModelRefusedError, Package
 from registry.trees import feature_names
 
@@ -103,6 +104,8 @@ def _engine(package: Package, manifest: Manifest, kind: EngineKind) -> Engine:
     """
     try:
         text = package.text.decode()
+        if manifest.kind == "ensemble":
+            return ensemble_engine(kind, text, manifest.features)
         names = feature_names(text)
         if names != list(manifest.features):
             raise ModelRefusedError(f"the trees of model {package.sha[:12]} read other features: {', '.join(names)}")

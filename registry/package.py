@@ -1,8 +1,8 @@
-"""A packaged model: LightGBM text and a JSON manifest. Nothing in it is executed; its sha names all of its content."""
+"""A packaged model: its text and a JSON manifest. Nothing in it is executed; its sha names all of its content."""
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,9 @@ from registry.calibration import CalibrationError, Platt
 from runtime.failure import HandledError
 
 FORMAT = 1
+MANIFEST = "manifest.json"
+TEXT = "model.txt"
+"""Names of the two files in a model's folder."""
 MOST_MODEL_BYTES = 64 * 2**20
 """Largest model text, bytes; the models of this project have about 2 MB."""
 
@@ -22,7 +25,7 @@ class ModelRefusedError(HandledError):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What travels with a model's trees.
+    """What travels with a model's text.
 
     Attributes:
         format: Version of this layout.
@@ -35,6 +38,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         metrics: Figures of the evaluation, by name.
         training: How it was trained: data, rows, seed, parameters, as text.
         synthetic: Whether it was trained on generated accounts.
+        kind: What the text is: LightGBM's, or the parts of an ensemble (`registry.ensemble.Parts`).
     """
 
     format: int
@@ -47,6 +51,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, float]
     training: dict[str, str]
     synthetic: bool
+    kind: Literal["lightgbm", "ensemble"] = "lightgbm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Promotions: the one value that says which model is in Production, and the record of each that ever was."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
 
+from features.instant import parse_instant
 from registry.shelf import Activation
 from runtime.failure import HandledError
 
@@ -16,6 +18,8 @@ RECORD_PREFIX = "promotion."
 UNRECORDED_AT = "1970-01-01T00:00:00.000000Z"
 MOST_WHY = 1_000
 """Characters kept of a reason."""
+MOST_VERDICT = 2_000
+"""Characters kept of a verdict; the whole of it is with the run. MLflow's databases keep 5,000 of a tag."""
 
 
 Kind = Literal["promote", "rollback"]
@@ -39,6 +43,9 @@ class Promotion(Struct, frozen=True):
         by: Who, as `user@host`.
         why: What for, in words.
         forced: Whether the gate had said no.
+        came_from: Stage of the version before.
+        metrics: Its main figures at that time.
+        verdict: The gate's lines in words; empty where it was not asked.
     """
 
     seq: int
@@ -51,6 +58,9 @@ class Promotion(Struct, frozen=True):
     by: str
     why: str
     forced: bool
+    came_from: str = ""
+    metrics: dict[str, float] = {}
+    verdict: str = ""
 
     @property
     def truth(self) -> str:
@@ -111,6 +121,11 @@ class History(Struct, frozen=True):
         """The one that a rollback goes back to: the newest earlier one of another model."""
         earlier = (one for one in reversed(self.promotions[:-1]) if one.sha != self.promotions[-1].sha)
         return next(earlier, None)
+
+    def at(self, instant: datetime) -> Promotion | None:
+        """Return the promotion that was in force at a time, or None when that was before the first."""
+        started = (one for one in reversed(self.promotions) if parse_instant(one.at) <= instant)
+        return next(started, None)
 
     def has_served(self, name: str, version: int) -> bool:
         """Tell whether a version was ever in Production."""

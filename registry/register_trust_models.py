@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import structlog
 
 from registry.accounts import Accounts, find_accounts
+from registry.looks import record_look
 from registry.promotion import Promotion
 from registry.recipe import Recipe
-from registry.release import Tell, promote, register, to_staging
+from registry.release import promote
+from registry.staging import Tell, register, to_staging
 from registry.tracking import Version
 from registry.training import MODEL_NAME, fingerprint, train
 from registry.truth import Registry, open_registry
@@ -83,7 +85,8 @@ def register_trust_models(settings: Settings, recipe: Recipe | None = None) -> R
     version = find_registered(registry, accounts, recipe)
     if version is None:
         trained = train(accounts, recipe)
-        log.info("trained", sha=trained.package.sha, **trained.metrics)
+        looks = record_look(settings.home, trained.package.sha, accounts.digest, trained.metrics)
+        log.info("trained", sha=trained.package.sha, looks_at_holdout=looks, **trained.metrics)
         version = register(registry, trained.package)
     else:
         log.info("training_skipped", because="data, code and parameters are unchanged", version=version.number)

@@ -13,15 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from features.score import Maker
+from registry.artifacts import check_files
 from registry.engines import EngineKind
 from registry.model import TrustModel, unpack
-from registry.package import ModelRefusedError, Package
+from registry.package import MANIFEST, TEXT, ModelRefusedError, Package
 from runtime.failure import HandledError
 from runtime.files import write_whole
 
 ACTIVATIONS = "activations.json"
-MANIFEST = "manifest.json"
-TEXT = "model.txt"
 
 
 class ShelfError(HandledError):
@@ -128,8 +127,10 @@ def read_package(folder: Path) -> Package:
 
     Raises:
         ShelfError: One of them is not there.
+        ModelRefusedError: One of them is a link or too large to be a model; it is not read.
     """
     try:
+        check_files(folder)
         return Package((folder / MANIFEST).read_bytes(), (folder / TEXT).read_bytes())
     except OSError as error:
         raise ShelfError(f"no model in {folder}: {error.strerror} {error.filename}") from error

@@ -1,4 +1,4 @@
-"""MLflow, behind one door: runs, versions, tags and aliases. No other module of ours imports it."""
+"""MLflow, behind one door: runs, versions, tags and aliases. Beside `registry.mlflow_copy` no other imports it."""
 
 import os
 import tempfile
@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
-import numpy as np
 
-from features.catalogue import NAMES, feature_matrix
-from features.profile import Profiles
-from features.reference import TRUSTWORTHY, UNTRUSTWORTHY
+from registry.artifacts import MOST_BYTES, check_files, check_size, local_folder
 from registry.database import make_database, one_maker
-from registry.package import ModelRefusedError, Package
-from registry.shelf import MANIFEST, TEXT, read_package
+from registry.mlflow_copy import DESCRIPTION, NO_COPY, check_copy, described_model
+from registry.package import MANIFEST, TEXT, ModelRefusedError, Package
+from registry.shelf import read_package
 from runtime.failure import HandledError
 from runtime.settings import Settings
 
@@ -44,11 +42,6 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 
-OUTPUT = "p_untrustworthy"
-DESCRIPTION = (
-    "MLflow's copy of the booster returns P(untrustworthy), uncalibrated. The trust score is 100 * (1 - P) after the "
-    "calibration in package/manifest.json; ./kol score applies both."
-)
 DATABASE = "mlflow.db"
 
 
@@ -58,11 +51,11 @@ class RegistryError(HandledError):
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A finished run with a model: its id, and the model's address and id in MLflow."""
+    """A finished run with a model: its id, and the model's address and id in MLflow; None where MLflow has no copy."""
 
     run_id: str
     model_uri: str
-    model_id: str
+    model_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +109,12 @@ class Tracking:
             mlflow.log_metrics(manifest.metrics)
             mlflow.log_text(package.manifest.decode(), f"{FOLDER}/{MANIFEST}")
             mlflow.log_text(package.text.decode(), f"{FOLDER}/{TEXT}")
+            if manifest.kind == "ensemble":
+                # MLflow knows no such model and would pickle it; the package is the model.
+                return Logged(run.info.run_id, f"runs:/{run.info.run_id}/{FOLDER}", None)
             booster = lightgbm.Booster(model_str=package.text.decode())
             with _without_warnings():
-                info = mlflow.lightgbm.log_model(booster, name="model", **_described_model())
+                info = mlflow.lightgbm.log_model(booster, name="model", **described_model())
         return Logged(run.info.run_id, info.model_uri, info.model_id)
 
     def add_version(self, name: str, logged: Logged, tags: Mapping[str, str]) -> Version:
@@ -129,9 +125,8 @@ class Tracking:
         """
         self._make_default()
         with _door(self.uri):
-            made = self.client.create_model_version(
-                name, logged.model_uri, logged.run_id, dict(tags), model_id=logged.model_id, description=DESCRIPTION
-            )
+            told = {"description": DESCRIPTION if logged.model_id else NO_COPY, "model_id": logged.model_id}
+            made = self.client.create_model_version(name, logged.model_uri, logged.run_id, dict(tags), **told)
         return _version(made)
 
     def _make_default(self) -> None:
@@ -164,18 +159,34 @@ class Tracking:
 
         Raises:
             RegistryError: The version was not registered by us, or its files cannot be fetched.
-            ModelRefusedError: They are not what was registered.
+            ModelRefusedError: They are not what was registered, too large, links, or MLflow's copy would run code.
         """
         if not version.sha:
             raise RegistryError(f"{version.name} version {version.number} has no package; register it with ./kol")
         with _door(self.uri), tempfile.TemporaryDirectory() as folder:
-            package = read_package(Path(self.client.download_artifacts(version.run_id, FOLDER, folder)))
+            check_copy(self.client, version.name, version.number)
+            package = self._fetch(version.run_id, folder)
         if package.sha != version.sha:
             raise ModelRefusedError(
                 f"the files of {version.name} version {version.number} are {package.sha[:12]}, registered was "
                 f"{version.sha[:12]}; train and register it again"
             )
         return package
+
+    def _fetch(self, run_id: str, folder: str) -> Package:
+        """Fetch the two files of a package into a folder of our own; whatever else lies there is left alone."""
+        there = local_folder(self.client.get_run(run_id).info.artifact_uri)
+        if there is not None:
+            check_files(there / FOLDER)
+        sizes = {found.path: found.file_size for found in self.client.list_artifacts(run_id, FOLDER)}
+        for name in MOST_BYTES:
+            path = f"{FOLDER}/{name}"
+            if path not in sizes:
+                raise RegistryError(f"run {run_id} has no {path}; train and register the model again")
+            check_size(name, sizes[path])
+            fetched = Path(self.client.download_artifacts(run_id, path, folder)).parent
+        check_files(fetched)
+        return read_package(fetched)
 
     def model_tags(self, name: str) -> dict[str, str]:
         """Return the tags of a registered model."""
@@ -214,6 +225,11 @@ class Tracking:
         """Add a JSON file to a run's artifacts."""
         with _door(self.uri):
             self.client.log_dict(run_id, data, path)
+
+    def log_text(self, run_id: str, path: str, text: str) -> None:
+        """Add a text file to a run's artifacts."""
+        with _door(self.uri):
+            self.client.log_text(run_id, text, path)
 
 
 def open_tracking(settings: Settings, names: Sequence[str]) -> Tracking:
@@ -265,21 +281,6 @@ def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _described_model() -> dict[str, object]:
-    """Return what MLflow's copy of a booster says of itself: inputs, output, an example and what it needs."""
-    import pandas as pd  # noqa: PLC0415 - only here; half a second of every other verb
-    from mlflow.models import ModelSignature  # noqa: PLC0415 - `open_tracking` sets the environment first
-    from mlflow.types import ColSpec, Schema  # noqa: PLC0415 - same
-
-    inputs = Schema([ColSpec("double", name) for name in NAMES])
-    references = Profiles.of_rows([TRUSTWORTHY.values(), UNTRUSTWORTHY.values()])
-    return {
-        "signature": ModelSignature(inputs, Schema([ColSpec("double", OUTPUT)])),
-        "input_example": pd.DataFrame(feature_matrix(references).astype(np.float64), columns=list(NAMES)),
-        "pip_requirements": [f"lightgbm=={lightgbm.__version__}", f"numpy=={np.__version__}"],
-    }
 
 
 def _version(found: Any) -> Version:  # noqa: ANN401 - MLflow brings no types

@@ -11,15 +11,20 @@ from dataclasses import dataclass
 import lightgbm
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from features.catalogue import NAMES, code_words, contract_hash, feature_matrix
 from features.profile import Column, Profiles
-from registry import calibration, evaluation, holdout, leaves, masking
+from registry import calibration, evaluation, holdout, leaves, masking, slices, youth
+from registry import recipe as recipes
 from registry.accounts import Accounts
 from registry.model import unpack
 from registry.package import FORMAT, Manifest, Package
 from registry.recipe import Recipe
 from runtime.failure import HandledError
+
+LOCKED = ""
+"""Name of the split at the locked holdout: the ordinary one."""
 
 MODEL_NAME = "trust-score-lightgbm-optuna"
 """Registered name of the model that serves."""
@@ -41,57 +46,108 @@ class Trained:
 
     Attributes:
         package: The model, ready to score, to register or to put on a shelf.
-        metrics: Figures on the locked holdout, by name.
-        rows: Accounts it learned from.
-        holdout_rows: Accounts it was measured on.
+        metrics: Figures on the accounts it was measured on, by name.
+        learned: Accounts it learned from.
+        held: Accounts it was measured on.
+        slices: The same figures for parts of these.
     """
 
     package: Package
     metrics: dict[str, float]
-    rows: int
-    holdout_rows: int
+    learned: Accounts
+    held: Accounts
+    slices: tuple[slices.Slice, ...]
+
+    @property
+    def rows(self) -> int:
+        """Count the accounts it learned from."""
+        return len(self.learned)
+
+    @property
+    def holdout_rows(self) -> int:
+        """Count the accounts it was measured on."""
+        return len(self.held)
 
 
-def train(accounts: Accounts, recipe: Recipe | None = None, *, progress: Progress | None = None) -> Trained:
+def train(
+    accounts: Accounts,
+    recipe: Recipe | None = None,
+    *,
+    measured_on: Accounts | None = None,
+    progress: Progress | None = None,
+) -> Trained:
     """Train, calibrate, package and measure a model.
 
-    The same accounts, recipe and code give the same package, to the last bit. The holdout is used for nothing but
-    the figures at the end.
+    The same accounts, recipe and code give the same package, to the last bit. What it is measured on is used for
+    nothing but the figures at the end.
 
     Args:
         accounts: Labelled accounts.
         recipe: The choices; by default those that were found to be good.
+        measured_on: Other accounts to measure on; then all of `accounts` are learned from. By default the locked
+            holdout among `accounts` is measured on and the rest is learned from.
         progress: Told of each finished fit.
 
     Raises:
-        TrainingError: Too few accounts, features that say nothing about the labels, margins that can become too
-            large, or an optional feature whose unknown values the model takes for something.
+        TrainingError: Too few accounts, accounts that are on both sides, features that say nothing about the labels,
+            margins that can become too large, or an optional feature whose unknown values the model takes for
+            something.
     """
     recipe = recipe or Recipe()
-    held_out = holdout.is_held_out(accounts.ids)
-    learned, held = accounts.take(~held_out), accounts.take(held_out)
-    _check_enough(learned, held)
-    booster, margins = _fit_all(learned, recipe, progress or _tell_nobody)
-    try:
-        text = _checked_text(booster)
-        platt = calibration.fit_platt(margins, learned.labels)
-    except (leaves.LeafError, calibration.CalibrationError) as error:
-        raise TrainingError(f"no usable model came of {accounts.origin}: {error}") from error
-    draft = _manifest(learned, text, platt, _facts(learned, held, recipe))
-    metrics = evaluation.evaluate(unpack(Package.of(draft, text), "lightgbm"), held.profiles, held.labels)
+    if measured_on is None:
+        held_out = holdout.is_held_out(accounts.ids)
+        learned, held, split = accounts.take(~held_out), accounts.take(held_out), LOCKED
+    else:
+        learned, held, split = accounts, measured_on, f"measured on {measured_on.digest}"
+        _check_apart(learned, held)
+    check_enough(learned, held)
+    text, platt = _model(learned, recipe, progress or _tell_nobody)
+    draft = _manifest(learned, text, platt, _facts(learned, len(held), recipe, split))
+    model = unpack(Package.of(draft, text), "lightgbm")
+    metrics = evaluation.evaluate(model, held.profiles, held.labels)
+    parts = slices.measure_slices(held.profiles, held.labels, evaluation.shown_p(model, held.profiles))
+    package = Package.of(msgspec.structs.replace(draft, metrics={**metrics, **slices.as_metrics(parts)}), text)
+    return Trained(package, metrics, learned, held, parts)
+
+
+def refit(accounts: Accounts, honest: Trained, recipe: Recipe, *, progress: Progress | None = None) -> Package:
+    """Train the same recipe on all accounts, those too that `honest` was measured on.
+
+    It is for use on accounts that are not among these. Its figures are those of `honest`, and the manifest says so;
+    `dataset_sha256` says too that nothing is left in these accounts to measure it on.
+
+    Raises:
+        TrainingError: See `train`.
+    """
+    text, platt = _model(accounts, recipe, progress or _tell_nobody)
+    facts = _facts(accounts, honest.holdout_rows, recipe, "refitted on all rows")
+    told = {
+        "refit_on_all_rows": "true",
+        "metrics_from": f"the same recipe on {honest.rows} of these rows, measured on the other {honest.holdout_rows}",
+        "metrics_from_sha": honest.package.sha,
+    }
+    draft = _manifest(accounts, text, platt, {**facts, **told})
+    metrics = honest.package.verified_manifest().metrics
     package = Package.of(msgspec.structs.replace(draft, metrics=metrics), text)
-    return Trained(package, metrics, len(learned), len(held))
+    unpack(package, "lightgbm")
+    return package
 
 
-def fingerprint(dataset_sha256: str, recipe: Recipe) -> str:
+def fingerprint(dataset_sha256: str, recipe: Recipe, split: str = "") -> str:
     """Return all that a training depends on in one hash: data, choices, feature contract, LightGBM and this code.
 
     Two trainings with the same fingerprint give the same model, so the second need not be done.
+
+    Args:
+        dataset_sha256: The accounts.
+        recipe: The choices.
+        split: Which of the accounts were learned from, where it is not all but the locked holdout.
     """
-    modules = (sys.modules[__name__], masking, calibration, holdout, leaves, evaluation)
+    modules = (sys.modules[__name__], masking, calibration, holdout, leaves, evaluation, recipes, slices, youth)
     facts = {
         "dataset": dataset_sha256,
         "recipe": recipe.described(),
+        "split": split,
         "contract": contract_hash(),
         "lightgbm": lightgbm.__version__,
         "code": [list(code_words(module)) for module in modules],
@@ -100,25 +156,69 @@ def fingerprint(dataset_sha256: str, recipe: Recipe) -> str:
 
 
 def training_rows(accounts: Accounts, recipe: Recipe, chance: np.random.Generator) -> tuple[Profiles, Column]:
-    """Return what a model is shown: every account as it is, and some again with fields hidden; and the labels."""
-    some = chance.permutation(len(accounts))[: round(recipe.some_hidden * len(accounts))]
-    none = chance.permutation(len(accounts))[: round(recipe.all_hidden * len(accounts))]
+    """Return what a model is shown, and the labels.
+
+    That is every account as it is, some again with fields hidden, and some as they may have been earlier.
+    """
+    some, none = (
+        chance.permutation(len(accounts))[: round(share * len(accounts))]
+        for share in (recipe.some_hidden, recipe.all_hidden)
+    )
     profiles = masking.with_random_url(accounts.profiles, chance)
     again = masking.with_random_url(masking.taken(accounts.profiles, some), chance)
     hidden = masking.some_hidden(again, chance)
     empty = masking.all_hidden(masking.taken(accounts.profiles, none))
-    labels = accounts.labels
-    return masking.joined((profiles, hidden, empty)), np.concatenate((labels, labels[some], labels[none]))
+    back = chance.permutation(len(accounts))[: round(recipe.earlier * len(accounts))]
+    taken_back = masking.with_random_url(masking.taken(accounts.profiles, back), chance)
+    young = youth.earlier(taken_back, recipe.earliest, chance)
+    rows = np.concatenate((np.arange(len(accounts)), some, none, back))
+    return masking.joined((profiles, hidden, empty, young)), accounts.labels[rows]
+
+
+def fit(accounts: Accounts, recipe: Recipe, number: int) -> lightgbm.Booster:
+    """Fit one booster; its chances depend on the recipe's seed and on its number only."""
+    profiles, labels = training_rows(accounts, recipe, np.random.default_rng((recipe.seed, 1, number)))
+    rows = lightgbm.Dataset(feature_matrix(profiles), labels, feature_name=list(NAMES))
+    return lightgbm.train(recipe.for_lightgbm(), rows, num_boost_round=recipe.trees)
+
+
+def fold_of_each(rows: int, recipe: Recipe) -> NDArray[np.intp]:
+    """Return the fold of the cross-validation that each row is left out of."""
+    return np.random.default_rng((recipe.seed, 0)).permutation(rows) % recipe.folds
+
+
+def check_enough(*parts: Accounts) -> None:
+    """Refuse accounts of which no figure would mean anything.
+
+    Raises:
+        TrainingError: A part has too few of a label.
+    """
+    for part in parts:
+        poor = int(part.labels.sum())
+        if min(poor, len(part) - poor) < LEAST_OF_EACH_LABEL:
+            raise TrainingError(
+                f"{part.origin} is too small: a part of it has {poor} untrustworthy and {len(part) - poor} trustworthy "
+                f"accounts, at least {LEAST_OF_EACH_LABEL} of each are needed in the training part and in the holdout"
+            )
+
+
+def _model(learned: Accounts, recipe: Recipe, progress: Progress) -> tuple[str, calibration.Platt]:
+    """Return the checked model text and its calibration."""
+    booster, margins = _fit_all(learned, recipe, progress)
+    try:
+        return _checked_text(booster), calibration.fit_platt(margins, learned.labels)
+    except (leaves.LeafError, calibration.CalibrationError) as error:
+        raise TrainingError(f"no usable model came of {learned.origin}: {error}") from error
 
 
 def _fit_all(learned: Accounts, recipe: Recipe, progress: Progress) -> tuple[lightgbm.Booster, Column]:
     """Fit the model on all rows, and one per fold without its rows; return the model and the out-of-fold margins."""
-    folds = np.random.default_rng((recipe.seed, 0)).permutation(len(learned)) % recipe.folds
+    folds = fold_of_each(len(learned), recipe)
     everything = np.ones(len(learned), dtype=np.bool_)
     jobs = [everything, *(folds != fold for fold in range(recipe.folds))]
     boosters: list[lightgbm.Booster] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for booster in threads.map(lambda rows, seed: _fit(learned.take(rows), recipe, seed), jobs, range(len(jobs))):
+        for booster in threads.map(lambda rows, seed: fit(learned.take(rows), recipe, seed), jobs, range(len(jobs))):
             boosters.append(booster)
             progress(len(boosters), len(jobs))
     matrix = feature_matrix(learned.profiles)
@@ -126,13 +226,6 @@ def _fit_all(learned: Accounts, recipe: Recipe, progress: Progress) -> tuple[lig
     for rows, booster in zip(jobs[1:], boosters[1:], strict=True):
         margins[~rows] = booster.predict(matrix[~rows], raw_score=True)
     return boosters[0], margins
-
-
-def _fit(accounts: Accounts, recipe: Recipe, number: int) -> lightgbm.Booster:
-    """Fit one booster; its chances depend on the recipe's seed and on its number only."""
-    profiles, labels = training_rows(accounts, recipe, np.random.default_rng((recipe.seed, 1, number)))
-    rows = lightgbm.Dataset(feature_matrix(profiles), labels, feature_name=list(NAMES))
-    return lightgbm.train(recipe.for_lightgbm(), rows, num_boost_round=recipe.trees)
 
 
 def _checked_text(booster: lightgbm.Booster) -> str:
@@ -161,13 +254,13 @@ def _manifest(learned: Accounts, text: str, platt: calibration.Platt, facts: dic
     )
 
 
-def _facts(learned: Accounts, held: Accounts, recipe: Recipe) -> dict[str, str]:
-    """Say how the model was made."""
+def _facts(learned: Accounts, holdout_rows: int, recipe: Recipe, split: str) -> dict[str, str]:
+    """Say how the model was made; without a look at other data only models of one `dataset_sha256` are comparable."""
     return {
-        "dataset_sha256": learned.digest,
-        "fingerprint": fingerprint(learned.digest, recipe),
+        "dataset_sha256": f"{learned.digest} {split}".rstrip(),
+        "fingerprint": fingerprint(learned.digest, recipe, split),
         "rows": str(len(learned)),
-        "holdout_rows": str(len(held)),
+        "holdout_rows": str(holdout_rows),
         "lightgbm": lightgbm.__version__,
         **recipe.described(),
     }
@@ -179,15 +272,21 @@ def _ranges(profiles: Profiles) -> dict[str, tuple[float, float]]:
     return {name: (float(column.min()), float(column.max())) for name, column in known.items() if len(column)}
 
 
-def _check_enough(*parts: Accounts) -> None:
-    """Refuse accounts of which no figure would mean anything."""
-    for part in parts:
-        poor = int(part.labels.sum())
-        if min(poor, len(part) - poor) < LEAST_OF_EACH_LABEL:
-            raise TrainingError(
-                f"{part.origin} is too small: a part of it has {poor} untrustworthy and {len(part) - poor} trustworthy "
-                f"accounts, at least {LEAST_OF_EACH_LABEL} of each are needed in the training part and in the holdout"
-            )
+def _check_apart(learned: Accounts, held: Accounts) -> None:
+    """Refuse to measure on accounts that were learned from; the same id with other numbers is another account."""
+    known = _by_id(learned)
+    both = [account for account, row in _by_id(held).items() if known.get(account) == row]
+    if both:
+        raise TrainingError(
+            f"{len(both)} accounts of {held.origin} are in {learned.origin} too ({both[0]} first), so a figure on them "
+            "means nothing; take them out of one of the files"
+        )
+
+
+def _by_id(accounts: Accounts) -> dict[str, bytes]:
+    """Return the raw profile of each account, as bytes so that unknown equals unknown."""
+    table = np.column_stack(list(accounts.profiles.columns().values()))
+    return dict(zip(accounts.ids.tolist(), map(np.ndarray.tobytes, table), strict=True))
 
 
 def _tell_nobody(_done: int, _of: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from registry.checks import Rules
 from registry.engines import EngineKind
 from registry.package import Package
 from registry.promotion import History, Promotion
@@ -35,14 +36,14 @@ class Registry:
     Attributes:
         tracking: MLflow: the truth, and all versions.
         shelf: Where the layers read from.
-        margin: ROC-AUC that a new model must gain over Production.
+        rules: What a new model must be to replace Production.
         engine: What models are measured with.
         clock: Says when a release happens.
     """
 
     tracking: Tracking
     shelf: Shelf
-    margin: float
+    rules: Rules
     engine: EngineKind
     clock: Clock
 
@@ -89,7 +90,7 @@ def open_registry(settings: Settings, clock: Clock = utc_now) -> Registry:
     registry = Registry(
         tracking=open_tracking(settings, NAMES),
         shelf=Shelf.at(settings.shelf),
-        margin=settings.promotion_margin,
+        rules=Rules(settings.promotion_margin, settings.promotion_most_flips),
         engine=settings.engine,
         clock=clock,
     )

@@ -1,5 +1,7 @@
 """Is a model fit for use at all? Asked before Staging and again before Production, whatever its ROC-AUC gains."""
 
+import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +11,7 @@ from features.reference import TRUSTWORTHY, TRUSTWORTHY_ABOVE, UNTRUSTWORTHY, UN
 from features.score import ScoreDomainError
 from registry.checks import Check, Checks
 from registry.engines import EngineKind
+from registry.ensemble import lightgbm_text
 from registry.leaves import features_without_missing_direction
 from registry.masking import all_hidden, features_that_can_be_unknown, joined
 from registry.model import TrustModel, cached_model
@@ -21,6 +24,8 @@ LEAST_ROC_AUC = 0.8
 MOST_CALIBRATION_ERROR = 0.1
 """On the holdout: from here on a score of 80 can mean the risk of a score of 70."""
 PROBES = 2_000
+MOST_MICROSECONDS = 400
+"""To score a row, features included; ours needs 3 to 60 by its engine. The bound allows for busy and slow machines."""
 
 
 def validate(package: Package, engine: EngineKind = "lightgbm") -> Checks:
@@ -30,16 +35,44 @@ def validate(package: Package, engine: EngineKind = "lightgbm") -> Checks:
     except ModelRefusedError as error:
         return Checks((Check("loads", str(error), "a sound model of this contract", passed=False),))
     loads = Check("loads", "yes", "a sound model of this contract", passed=True)
-    return Checks((loads, *_of_text(package), _finite(model), *_references(model), *_figures(model.manifest)))
+    lines = (loads, *_of_text(package), _ranges(model.manifest), _finite(model), *_references(model), _cost(model))
+    return Checks((*lines, *_figures(model.manifest)))
 
 
 def _of_text(package: Package) -> tuple[Check, ...]:
     """Check what stands in the model text."""
-    blind = features_without_missing_direction(package.text.decode(), features_that_can_be_unknown())
+    blind = features_without_missing_direction(lightgbm_text(package), features_that_can_be_unknown())
     size = len(package.text)
     return (
         Check("features never unknown in training", ", ".join(blind) or "none", "none", passed=not blind),
         Check("bytes of model text", size, f"<= {MOST_TEXT_BYTES}", passed=size <= MOST_TEXT_BYTES),
+    )
+
+
+def _ranges(manifest: Manifest) -> Check:
+    """Check that the training ranges of all facts that every event has are there, finite and the right way round."""
+    name, bound = "training ranges", "low <= high of every required field"
+    needed = {column.name: manifest.ranges.get(column.name) for column in RAW_COLUMNS if column.required}
+    bad = [f"{field} {found or 'absent'}" for field, found in needed.items() if not (found and _is_range(*found))]
+    return Check(name, ", ".join(bad) or "there", bound, passed=not bad)
+
+
+def _is_range(low: float, high: float) -> bool:
+    """Tell whether two numbers are a range."""
+    return math.isfinite(low) and math.isfinite(high) and low <= high
+
+
+def _cost(model: TrustModel) -> Check:
+    """Check that scoring is fast enough for the pipeline; the best of three, as others use the machine too."""
+    profiles = extreme_profiles(PROBES)
+    seconds: list[float] = []
+    for _ in range(3):
+        started = time.perf_counter()
+        model.score(profiles)
+        seconds.append(time.perf_counter() - started)
+    cost = min(seconds) / len(profiles) * 1e6
+    return Check(
+        "microseconds to score a row", round(cost, 1), f"<= {MOST_MICROSECONDS}", passed=cost <= MOST_MICROSECONDS
     )
 
 

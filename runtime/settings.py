@@ -71,6 +71,9 @@ class Settings(BaseSettings):
 
     mlflow_uri: str = Field("", description="MLflow tracking and registry URI; empty = sqlite in HOME/mlflow.")
     promotion_margin: float = Field(0.01, ge=0, le=0.5, description="ROC-AUC a new model must gain over Production.")
+    promotion_most_flips: float = Field(
+        1.0, ge=0, le=1, description="Largest share of accounts whose risk level a promotion may change; 1 = any."
+    )
     engine: Literal["auto", "onedal", "lightgbm"] = Field(
         "auto", description="Scoring engine; auto = oneDAL where it runs, else LightGBM. Both give the same bits."
     )

@@ -38,12 +38,14 @@ def run_stream(settings: Settings) -> None:
     Raises:
         LockedError: Another stream runs on this home.
         ShelfError: No model is in Production.
+        ModelRefusedError: It was made for another feature contract, or is broken; nothing was started.
         StreamStoppedError: A query failed.
     """
     refuse_if_held(settings, LOCK)
-    create_topics(settings)
     activation = Shelf.at(settings.shelf).production()
     package = Shelf.at(settings.shelf).package(activation.sha)
+    package.verified_manifest()
+    create_topics(settings)
     spark = spark_session(settings, LOCK)
     hold(spark, settings, LOCK)
     ids = topic_ids(settings)

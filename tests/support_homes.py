@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from registry.release import register
+from registry.staging import register
+from registry.synthetic import synthetic_csv
 from registry.truth import Registry, open_registry
 from runtime.settings import Settings
 from tests.conftest import NewSettings
-from tests.support_registry import STRONG, TWIN, UNFIT, WEAK, package_of
+from tests.support_registry import ROWS, STRONG, TWIN, UNFIT, WEAK, package_of
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +36,11 @@ def filled(new_settings: NewSettings, filled_home: Path) -> Settings:
 def registry(filled: Settings) -> Registry:
     """Return the open registry of that copy."""
     return open_registry(filled)
+
+
+@pytest.fixture(scope="session")
+def accounts_csv(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the path of the accounts that the versions were trained on, as a file."""
+    path = tmp_path_factory.mktemp("accounts") / "accounts.csv"
+    path.write_bytes(synthetic_csv(ROWS, seed=3))
+    return str(path)

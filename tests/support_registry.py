@@ -21,12 +21,12 @@ def small_recipe(*, seed: int = 1, trees: int = 30, leaves: int = 15) -> Recipe:
     return Recipe(seed=seed, trees=trees, folds=3, parameters=parameters)
 
 
-WEAK = small_recipe(seed=2, trees=2, leaves=4)
-"""Makes a model with a ROC-AUC of 0.84 on the holdout of the small accounts."""
+WEAK = small_recipe(seed=2, trees=3, leaves=4)
+"""Makes a model with a ROC-AUC of 0.85 on the holdout of the small accounts, fit for use."""
 STRONG = small_recipe(seed=1)
-"""0.888."""
-TWIN = small_recipe(seed=2)
-"""0.885: as good as the strong one, within the margin."""
+"""0.89."""
+TWIN = small_recipe(seed=1, trees=28)
+"""As good as the strong one, within the margin: it is the same but for two trees."""
 UNFIT = small_recipe(seed=1, trees=1, leaves=4)
 """0.83, and the untrustworthy reference profile scores 67."""
 

@@ -14,7 +14,7 @@ from cli.output import Steps
 from runtime.failure import DataQualityError, GateRefusedError, HandledError
 from tests.support_cli import kol
 
-NO_DATA = {"serve", "stream run", "stream land", "events schema", "test"}
+NO_DATA = {"serve", "mlflow", "stream run", "stream land", "events schema", "test"}
 """Verbs that run until stopped, let another program speak, or print JSON anyway."""
 
 

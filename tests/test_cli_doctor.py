@@ -24,8 +24,9 @@ from cli.doctor.parts import look_at_jars, look_at_kafka, look_at_mlflow, look_a
 from cli.doctor.verb import all_checks, diagnose
 from features.instant import format_instant
 from registry.package import Manifest, Package
-from registry.release import promote, register
+from registry.release import promote
 from registry.shelf import Activation, Shelf
+from registry.staging import register
 from registry.truth import open_registry
 from runtime.broker import Broker
 from runtime.java import JavaError

@@ -76,7 +76,8 @@ def test_from_training_to_production_and_what_people_read_of_it(trained: Path) -
     assert first["gate"]["passed"]
     assert "is in Production already" in kol("model", "promote", "1").stderr
     (listed,) = json.loads(kol("model", "list", "--json").stdout)
-    assert (listed["version"], listed["stage"], listed["sha"]) == (1, "Production", trained.name[:12])
+    measured = read_package(trained).verified_manifest().training["metrics_from_sha"]
+    assert (listed["version"], listed["stage"], listed["sha"]) == (1, "Production", measured[:12])
     shown = json.loads(kol("model", "show", "--json").stdout)
     assert shown["manifest"]["training"]["seed"] == "1"
     assert "Production" in kol("model", "list").stdout

@@ -17,8 +17,9 @@ from features.profile import RAW_COLUMNS, RAW_NAMES, Profiles
 from features.reference import TRUSTWORTHY, UNTRUSTWORTHY
 from features.score import result_fields
 from registry.model import TrustModel, unpack
-from registry.release import register
-from registry.shelf import MANIFEST, TEXT, Shelf
+from registry.package import MANIFEST, TEXT
+from registry.shelf import Shelf
+from registry.staging import register
 from registry.truth import open_registry
 from runtime.profile_files import Record, read_records
 from runtime.settings import Settings

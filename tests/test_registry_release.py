@@ -9,8 +9,9 @@ from features.catalogue import feature_matrix
 from registry.model import unpack
 from registry.promotion import PRODUCTION_TAG
 from registry.register_trust_models import find_registered, register_trust_models, release
-from registry.release import promote, register, rollback, to_staging
+from registry.release import promote, rollback
 from registry.stages import Stage
+from registry.staging import register, to_staging
 from registry.tracking import RegistryError
 from registry.training import MODEL_NAME
 from registry.truth import NAMES, Registry

@@ -3,14 +3,17 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 import pytest
 
+from registry.audit import read_audit, tampered_lines
 from registry.package import ModelRefusedError
 from registry.promotion import PRODUCTION_TAG, History, PromotionError
-from registry.release import promote, register, rollback
+from registry.release import promote, rollback
+from registry.staging import archive, register, to_staging
 from registry.tracking import FOLDER
 from registry.training import MODEL_NAME
 from registry.truth import Registry, open_registry
@@ -64,6 +67,31 @@ def test_a_crash_after_any_write_leaves_a_production_that_serves(filled: Setting
     assert mended.tracking.aliases(MODEL_NAME)["production"] == in_force
 
 
+@pytest.mark.parametrize("kind", ["stage", "archive"])
+@pytest.mark.parametrize("step", ["noted", "moved"])
+def test_a_crash_while_staging_or_archiving_touches_no_production(filled: Settings, kind: str, step: str) -> None:
+    registry = open_registry(filled)
+    bring(registry, WEAK_ONE)
+    to_staging(registry, version(registry, STRONG_ONE))
+
+    def crash(written: str) -> None:
+        if written.startswith(step):
+            raise CrashError
+
+    moves: dict[str, Callable[[], object]] = {
+        "stage": lambda: to_staging(registry, version(registry, TWIN_ONE), tell=crash),
+        "archive": lambda: archive(registry, version(registry, STRONG_ONE), tell=crash),
+    }
+    with pytest.raises(CrashError):
+        moves[kind]()
+    mended = open_registry(filled)
+    assert stages(mended)[WEAK_ONE] == "Production"
+    assert stages(mended)[STRONG_ONE] == ("Staging" if step == "noted" else "Archived")
+    assert mended.tracking.aliases(MODEL_NAME).get("staging") == (STRONG_ONE if step == "noted" else None)
+    assert mended.shelf.load(mended.shelf.production().sha, "lightgbm").sha == package_of(WEAK).sha
+    assert read_audit(mended.tracking.model_tags(MODEL_NAME))[-1].deed == "archive"
+
+
 def test_a_production_that_never_got_its_mirrors_is_archived_by_the_next(registry: Registry) -> None:
     def crash(written: str) -> None:
         if written == "activated":
@@ -90,9 +118,10 @@ def test_a_promotion_that_stopped_half_way_is_no_part_of_the_history(filled: Set
     assert rollback(registry).promotion.version == WEAK_ONE
 
 
-PROMOTER = """
+RELEASER = """
 import sys
-from registry.release import promote
+from registry.release import promote, rollback
+from registry.staging import archive
 from registry.training import MODEL_NAME
 from registry.truth import open_registry
 from runtime.failure import HandledError
@@ -100,51 +129,74 @@ from runtime.settings import load_settings
 from tests.support_registry import small_accounts
 
 registry = open_registry(load_settings())
-version, accounts = registry.tracking.version(MODEL_NAME, int(sys.argv[1])), small_accounts()
+kind, version, accounts = sys.argv[1], registry.tracking.version(MODEL_NAME, int(sys.argv[2])), small_accounts()
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    promote(registry, version, accounts)
+    if kind == "promote":
+        promote(registry, version, accounts)
+    elif kind == "rollback":
+        rollback(registry)
+    else:
+        archive(registry, version)
 except HandledError as refusal:
     sys.exit(refusal.exit_code)
 """
 
+Work = tuple[str, int]
 
-@pytest.fixture
-def promoters(filled: Settings) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start two processes that will promote one of two equally good models each, as soon as they get a line."""
-    environment = {"KOL_HOME": str(filled.home), "KOL_ENGINE": "lightgbm", "PYTHONPATH": str(ROOT)}
+
+@contextmanager
+def at_once(settings: Settings, *works: Work) -> Iterator[list[int]]:
+    """Let one process per work start it at the same time; yield their exit codes."""
+    environment = {"KOL_HOME": str(settings.home), "KOL_ENGINE": "lightgbm", "PYTHONPATH": str(ROOT)}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", PROMOTER, str(number)],
+            [sys.executable, "-c", RELEASER, kind, str(number)],
             cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-        for number in (STRONG_ONE, TWIN_ONE)
+        for kind, number in works
     ]  # fmt: skip
-    yield started
-    for process in started:
-        process.kill()
-        process.communicate()
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        yield [process.wait(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_meets_the_gate(
-    filled: Settings, promoters: list[subprocess.Popen[str]]
-) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_meets_the_gate(filled: Settings) -> None:
     registry = open_registry(filled)
     bring(registry, WEAK_ONE)
-    for process in promoters:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in promoters:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    codes = [process.wait(timeout=120) for process in promoters]
-    assert sorted(codes) == [0, 3]
+    with at_once(filled, ("promote", STRONG_ONE), ("promote", TWIN_ONE)) as codes:
+        assert sorted(codes) == [0, 3]
     winner = (STRONG_ONE, TWIN_ONE)[codes.index(0)]
     assert [one.version for one in registry.history().promotions] == [WEAK_ONE, winner]
     assert registry.shelf.production().version == winner
     assert stages(registry)[winner] == "Production"
+
+
+def test_all_that_can_be_done_at_once_leaves_one_production_and_a_whole_audit(filled: Settings) -> None:
+    registry = open_registry(filled)
+    bring(registry, TWIN_ONE, WEAK_ONE)
+    works = (("promote", STRONG_ONE), ("archive", STRONG_ONE), ("rollback", WEAK_ONE))
+    with at_once(filled, *works) as codes:
+        assert set(codes) <= {0, 1, 3}
+    now = registry.history().now
+    assert now is not None
+    assert list(stages(registry).values()).count("Production") == 1
+    assert stages(registry)[now.version] == "Production"
+    assert registry.shelf.production() == now.activation()
+    assert registry.shelf.load(now.sha, "lightgbm").sha == now.sha
+    assert not tampered_lines(registry.tracking.model_tags(MODEL_NAME))
+    assert open_registry(filled).history().now == now
 
 
 def test_mirrors_that_somebody_changed_are_mended_when_the_registry_opens(filled: Settings) -> None:

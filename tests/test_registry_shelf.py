@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from registry.package import ModelRefusedError, Package
-from registry.shelf import MANIFEST, TEXT, Activation, Shelf, ShelfError, read_package
+from registry.package import MANIFEST, TEXT, ModelRefusedError, Package
+from registry.shelf import Activation, Shelf, ShelfError, read_package
 from tests.support_model import tiny_package, tiny_shelf
 
 
@@ -108,3 +108,11 @@ def test_activations_with_unknown_fields_are_refused(shelf: Shelf) -> None:
 def test_the_folder_that_train_prints_is_read_as_a_package(shelf: Shelf) -> None:
     sha = shelf.put(tiny_package())
     assert read_package(shelf.folder / sha) == tiny_package()
+
+
+def test_a_file_too_large_to_be_a_model_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(b"{}")
+    with (tmp_path / "model.txt").open("wb") as file:
+        file.truncate(200 * 2**20)
+    with pytest.raises(ModelRefusedError, match="209715200 bytes"):
+        read_package(tmp_path)
