@@ -21,6 +21,8 @@ from registry.validation import validate
 GAIN = "gain in roc_auc over Production"
 SURE_GAIN = "gain at the lower end of its 95 % interval"
 ECE = "ece15 on the holdout"
+REFITTED = "refit_on_all_rows"
+"""Training fact of a model that learned from the holdout too."""
 FLIPS = "share of risk levels that flip"
 
 MOST_LOSS = 0.005
@@ -86,8 +88,12 @@ def judge(
 
 
 def measure(new: TrustModel, in_use: TrustModel, accounts: Accounts | None) -> Measured | None:
-    """Score the holdout of the accounts that the new model was trained on with both, if these are they."""
-    if accounts is None or accounts.digest != _dataset(new):
+    """Score the holdout of the accounts that the new model was trained on with both, if these are they.
+
+    A model refitted on all rows has seen that holdout: nothing measured there says which of the two is better.
+    """
+    refitted = REFITTED in new.manifest.training or REFITTED in in_use.manifest.training
+    if accounts is None or accounts.digest != _dataset(new) or refitted:
         return None
     held = accounts.take(is_held_out(accounts.ids))
     ours, theirs = (model.score(held.profiles) for model in (new, in_use))

@@ -189,3 +189,16 @@ def test_a_tier_of_few_accounts_is_not_judged_and_says_so() -> None:
 def test_a_model_that_is_badly_calibrated_is_refused() -> None:
     lines = measured_lines(measured(shift=-2_500), Rules())
     assert ECE in [line.name for line in lines if not line.passed]
+
+
+def refitted(recipe: Recipe) -> Package:
+    return edited(recipe, training={**package_of(recipe).verified_manifest().training, "refit_on_all_rows": "true"})
+
+
+@pytest.mark.parametrize(
+    ("new", "in_use"), [(package_of(STRONG), refitted(WEAK)), (refitted(STRONG), package_of(WEAK))]
+)
+def test_nothing_is_measured_on_accounts_that_a_refitted_model_has_seen(new: Package, in_use: Package) -> None:
+    accounts = small_accounts()
+    assert FLIPS in {line.name for line in gate(package_of(STRONG), package_of(WEAK), accounts).lines}
+    assert FLIPS not in {line.name for line in gate(new, in_use, accounts).lines}
