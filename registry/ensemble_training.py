@@ -17,7 +17,6 @@ from registry import (
     ensemble,
     ensemble_fits,
     evaluation,
-    holdout,
     isolation,
     leaves,
     masking,
@@ -32,18 +31,9 @@ from registry.ensemble_fits import fit_parts, fit_stacking
 from registry.ensemble_recipe import EnsembleRecipe
 from registry.model import unpack
 from registry.package import Manifest, Package
+from registry.split import TrainingError, split_accounts
 from registry.stacking import Margins
-from registry.training import (
-    LOCKED,
-    Progress,
-    Trained,
-    TrainingError,
-    _check_apart,
-    _facts,
-    _manifest,
-    check_enough,
-    fold_of_each,
-)
+from registry.training import Progress, Trained, _facts, _manifest, fold_of_each, refit_facts
 from registry.trees import ModelTextError
 from registry.truth import ENSEMBLE_NAME
 
@@ -70,13 +60,7 @@ def train_ensemble(
         TrainingError: See `registry.training.train`.
     """
     recipe = recipe or EnsembleRecipe()
-    if measured_on is None:
-        held_out = holdout.is_held_out(accounts.ids)
-        learned, held, split = accounts.take(~held_out), accounts.take(held_out), LOCKED
-    else:
-        learned, held, split = accounts, measured_on, f"measured on {measured_on.digest}"
-        _check_apart(learned, held)
-    check_enough(learned, held)
+    learned, held, split = split_accounts(accounts, measured_on)
     text, platt = _model(learned, recipe, progress or _tell_nobody)
     draft = _described(learned, text, platt, _told(learned, len(held), recipe, split))
     model = unpack(Package.of(draft, text))
@@ -96,12 +80,7 @@ def refit_ensemble(
     """
     text, platt = _model(accounts, recipe, progress or _tell_nobody)
     facts = _told(accounts, honest.holdout_rows, recipe, "refitted on all rows")
-    told = {
-        "refit_on_all_rows": "true",
-        "metrics_from": f"the same recipe on {honest.rows} of these rows, measured on the other {honest.holdout_rows}",
-        "metrics_from_sha": honest.package.sha,
-    }
-    draft = _described(accounts, text, platt, {**facts, **told})
+    draft = _described(accounts, text, platt, {**facts, **refit_facts(honest)})
     package = Package.of(msgspec.structs.replace(draft, metrics=honest.package.verified_manifest().metrics), text)
     unpack(package)
     return package

@@ -11,7 +11,8 @@ from features.catalogue import feature_matrix
 from registry.accounts import Accounts
 from registry.evaluation import roc_auc
 from registry.recipe import Recipe
-from registry.training import Progress, check_enough, fit
+from registry.split import check_enough
+from registry.training import Progress, fit
 
 NEXT_ERA = "2017-01-01"
 """Accounts created from this day on, UTC, are the next era; it is where published figures are cut."""

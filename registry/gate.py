@@ -15,14 +15,12 @@ from registry.engines import EngineKind
 from registry.evaluation import calibration_error, roc_auc
 from registry.holdout import is_held_out
 from registry.model import TrustModel, cached_model
-from registry.package import ModelRefusedError, Package
+from registry.package import REFITTED, ModelRefusedError, Package
 from registry.validation import validate
 
 GAIN = "gain in roc_auc over Production"
 SURE_GAIN = "gain at the lower end of its 95 % interval"
 ECE = "ece15 on the holdout"
-REFITTED = "refit_on_all_rows"
-"""Training fact of a model that learned from the holdout too."""
 FLIPS = "share of risk levels that flip"
 
 MOST_LOSS = 0.005

@@ -16,6 +16,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TEXT = "model.txt"
 """Names of the two files in a model's folder."""
+REFITTED = "refit_on_all_rows"
+"""Training fact of a model that learned from the locked holdout too; nothing can be measured on that any more."""
 MOST_MODEL_BYTES = 64 * 2**20
 """Largest model text, bytes; the models of this project have about 2 MB."""
 

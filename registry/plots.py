@@ -18,7 +18,6 @@ from registry.evaluation import ECE_BINS, average_precision, calibration_error, 
 
 INK = "#1f2933"
 BLUE = "#2b6cb0"
-RED = "#c05621"
 GREY = "#9aa5b1"
 TIERS = ("nano\n<1k", "micro\n<10k", "mid\n<100k", "macro\n<1M", "mega")
 SIZE = (6.4, 4.4)

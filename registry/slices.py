@@ -24,7 +24,6 @@ TOGETHER = 50
 SURE = 0.95
 
 Measures = dict[str, Callable[[Column, Column], float]]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

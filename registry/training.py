@@ -17,27 +17,19 @@ from features.catalogue import NAMES, code_words, contract_hash, feature_matrix
 from features.profile import Column, Profiles
 from registry import calibration, evaluation, holdout, leaves, masking, slices, youth
 from registry import recipe as recipes
+from registry import split as splits
 from registry.accounts import Accounts
 from registry.model import unpack
-from registry.package import FORMAT, Manifest, Package
+from registry.package import FORMAT, REFITTED, Manifest, Package
 from registry.recipe import Recipe
-from runtime.failure import HandledError
-
-LOCKED = ""
-"""Name of the split at the locked holdout: the ordinary one."""
+from registry.split import TrainingError, split_accounts
 
 MODEL_NAME = "trust-score-lightgbm-optuna"
 """Registered name of the model that serves."""
 
-LEAST_OF_EACH_LABEL = 25
-"""Accounts of each label that the training part and the holdout need; with fewer no figure means anything."""
 
 Progress = Callable[[int, int], None]
 """Told how many of how many fits are done."""
-
-
-class TrainingError(HandledError):
-    """No usable model came of the accounts; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +86,7 @@ def train(
             something.
     """
     recipe = recipe or Recipe()
-    if measured_on is None:
-        held_out = holdout.is_held_out(accounts.ids)
-        learned, held, split = accounts.take(~held_out), accounts.take(held_out), LOCKED
-    else:
-        learned, held, split = accounts, measured_on, f"measured on {measured_on.digest}"
-        _check_apart(learned, held)
-    check_enough(learned, held)
+    learned, held, split = split_accounts(accounts, measured_on)
     text, platt = _model(learned, recipe, progress or _tell_nobody)
     draft = _manifest(learned, text, platt, _facts(learned, len(held), recipe, split))
     model = unpack(Package.of(draft, text), "lightgbm")
@@ -108,6 +94,15 @@ def train(
     parts = slices.measure_slices(held.profiles, held.labels, evaluation.shown_p(model, held.profiles))
     package = Package.of(msgspec.structs.replace(draft, metrics={**metrics, **slices.as_metrics(parts)}), text)
     return Trained(package, metrics, learned, held, parts)
+
+
+def refit_facts(honest: Trained) -> dict[str, str]:
+    """Return what a refit's manifest says: that it saw all rows, and whose figures it carries."""
+    return {
+        REFITTED: "true",
+        "metrics_from": f"the same recipe on {honest.rows} of these rows, measured on the other {honest.holdout_rows}",
+        "metrics_from_sha": honest.package.sha,
+    }
 
 
 def refit(accounts: Accounts, honest: Trained, recipe: Recipe, *, progress: Progress | None = None) -> Package:
@@ -121,12 +116,7 @@ def refit(accounts: Accounts, honest: Trained, recipe: Recipe, *, progress: Prog
     """
     text, platt = _model(accounts, recipe, progress or _tell_nobody)
     facts = _facts(accounts, honest.holdout_rows, recipe, "refitted on all rows")
-    told = {
-        "refit_on_all_rows": "true",
-        "metrics_from": f"the same recipe on {honest.rows} of these rows, measured on the other {honest.holdout_rows}",
-        "metrics_from_sha": honest.package.sha,
-    }
-    draft = _manifest(accounts, text, platt, {**facts, **told})
+    draft = _manifest(accounts, text, platt, {**facts, **refit_facts(honest)})
     metrics = honest.package.verified_manifest().metrics
     package = Package.of(msgspec.structs.replace(draft, metrics=metrics), text)
     unpack(package, "lightgbm")
@@ -143,7 +133,7 @@ def fingerprint(dataset_sha256: str, recipe: Recipe, split: str = "") -> str:
         recipe: The choices.
         split: Which of the accounts were learned from, where it is not all but the locked holdout.
     """
-    modules = (sys.modules[__name__], masking, calibration, holdout, leaves, evaluation, recipes, slices, youth)
+    modules = (sys.modules[__name__], masking, calibration, holdout, leaves, evaluation, recipes, slices, splits, youth)
     facts = {
         "dataset": dataset_sha256,
         "recipe": recipe.described(),
@@ -185,21 +175,6 @@ def fit(accounts: Accounts, recipe: Recipe, number: int) -> lightgbm.Booster:
 def fold_of_each(rows: int, recipe: Recipe) -> NDArray[np.intp]:
     """Return the fold of the cross-validation that each row is left out of."""
     return np.random.default_rng((recipe.seed, 0)).permutation(rows) % recipe.folds
-
-
-def check_enough(*parts: Accounts) -> None:
-    """Refuse accounts of which no figure would mean anything.
-
-    Raises:
-        TrainingError: A part has too few of a label.
-    """
-    for part in parts:
-        poor = int(part.labels.sum())
-        if min(poor, len(part) - poor) < LEAST_OF_EACH_LABEL:
-            raise TrainingError(
-                f"{part.origin} is too small: a part of it has {poor} untrustworthy and {len(part) - poor} trustworthy "
-                f"accounts, at least {LEAST_OF_EACH_LABEL} of each are needed in the training part and in the holdout"
-            )
 
 
 def _model(learned: Accounts, recipe: Recipe, progress: Progress) -> tuple[str, calibration.Platt]:
@@ -270,23 +245,6 @@ def _ranges(profiles: Profiles) -> dict[str, tuple[float, float]]:
     """Return least and largest known value of each raw column; a column that was never known has none."""
     known = {name: column[~np.isnan(column)] for name, column in profiles.columns().items()}
     return {name: (float(column.min()), float(column.max())) for name, column in known.items() if len(column)}
-
-
-def _check_apart(learned: Accounts, held: Accounts) -> None:
-    """Refuse to measure on accounts that were learned from; the same id with other numbers is another account."""
-    known = _by_id(learned)
-    both = [account for account, row in _by_id(held).items() if known.get(account) == row]
-    if both:
-        raise TrainingError(
-            f"{len(both)} accounts of {held.origin} are in {learned.origin} too ({both[0]} first), so a figure on them "
-            "means nothing; take them out of one of the files"
-        )
-
-
-def _by_id(accounts: Accounts) -> dict[str, bytes]:
-    """Return the raw profile of each account, as bytes so that unknown equals unknown."""
-    table = np.column_stack(list(accounts.profiles.columns().values()))
-    return dict(zip(accounts.ids.tolist(), map(np.ndarray.tobytes, table), strict=True))
 
 
 def _tell_nobody(_done: int, _of: int) -> None:

@@ -25,7 +25,8 @@ from registry.evaluation import roc_auc
 from registry.holdout import is_held_out
 from registry.leaves import LeafError, check_margin_bound
 from registry.recipe import Recipe, recipe_of, write_recipe
-from registry.training import check_enough, fit, fold_of_each
+from registry.split import check_enough
+from registry.training import fit, fold_of_each
 from runtime.failure import HandledError
 from runtime.files import write_whole
 

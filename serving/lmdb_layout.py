@@ -24,8 +24,6 @@ KEEPER = b"keeper"
 
 MOST_READERS = 512
 """Reader slots in the lock file, one per thread that reads; a full table would refuse the next worker."""
-ROWS_PER_COMMIT = 50_000
-"""Rows of a batch view per transaction: bounds the dirty pages in memory."""
 
 Environment = Any
 """LMDB's environment; the package's types are not read here."""

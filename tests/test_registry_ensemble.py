@@ -26,8 +26,9 @@ from registry.masking import all_hidden, joined
 from registry.model import unpack
 from registry.package import Manifest, ModelRefusedError, Package
 from registry.shelf import Shelf
+from registry.split import TrainingError
 from registry.staging import register, to_staging
-from registry.training import TrainingError, train
+from registry.training import train
 from registry.tree_text import write_trees
 from registry.trees import NEAR_ZERO, parse_trees
 from registry.truth import ENSEMBLE_NAME, open_registry

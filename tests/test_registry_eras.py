@@ -7,7 +7,7 @@ import pytest
 
 from registry.accounts import Accounts
 from registry.eras import NEXT_ERA, out_of_time
-from registry.training import TrainingError
+from registry.split import TrainingError
 from tests.support_registry import WEAK, small_accounts
 
 

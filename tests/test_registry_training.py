@@ -26,8 +26,9 @@ from registry.leaves import exact_trees, features_without_missing_direction
 from registry.masking import all_hidden, features_that_can_be_unknown, some_hidden, with_random_url
 from registry.model import unpack
 from registry.recipe import Recipe
+from registry.split import TrainingError
 from registry.synthetic import synthetic_csv
-from registry.training import TrainingError, fingerprint, refit, train, training_rows
+from registry.training import fingerprint, refit, train, training_rows
 from registry.validation import validate
 from registry.youth import earlier
 from tests.support_registry import STRONG, TWIN, WEAK, package_of, small_accounts
