@@ -18,8 +18,9 @@ from registry.ensemble import Parts
 from registry.ensemble_recipe import EnsembleRecipe
 from registry.isolation import IsolationForest, IsolationTree
 from registry.leaves import round_leaves
+from registry.shown import Shown, shown_rows
 from registry.stacking import Margins, Stacking
-from registry.training import fit, training_rows
+from registry.training import fit
 from registry.xgboost_trees import round_xgboost_leaves
 
 EULER = 0.5772156649015329
@@ -32,11 +33,11 @@ def fit_parts(accounts: Accounts, recipe: EnsembleRecipe, number: int) -> Parts:
 
     The rows are drawn as `registry.training.fit` draws them.
     """
-    profiles, labels = training_rows(accounts, recipe.base, np.random.default_rng((recipe.base.seed, 1, number)))
-    matrix = feature_matrix(profiles)
+    shown = shown_rows(accounts, recipe.base, number)
+    matrix = feature_matrix(shown.profiles)
     return Parts(
         lightgbm=round_leaves(fit(accounts, recipe.base, number).model_to_string()),
-        xgboost=_fit_xgboost(matrix, labels, recipe, number=number),
+        xgboost=_fit_xgboost(matrix, shown, recipe, number=number),
         isolation=_fit_forest(matrix, recipe, number),
         stacking=UNSTACKED,
     )
@@ -62,9 +63,9 @@ def export_forest(forest: SklearnForest) -> IsolationForest:
     return IsolationForest(features=NAMES, usual_path=usual, trees=trees)
 
 
-def _fit_xgboost(matrix: Matrix, labels: Column, recipe: EnsembleRecipe, *, number: int) -> Raw:
+def _fit_xgboost(matrix: Matrix, shown: Shown, recipe: EnsembleRecipe, *, number: int) -> Raw:
     """Fit XGBoost; return its JSON with rounded leaves."""
-    rows = xgboost.DMatrix(matrix, labels, feature_names=list(NAMES), nthread=1)
+    rows = xgboost.DMatrix(matrix, shown.labels, weight=shown.weights, feature_names=list(NAMES), nthread=1)
     booster = xgboost.train(recipe.for_xgboost(number), rows, num_boost_round=recipe.xgboost_trees)
     document = json.loads(bytes(booster.save_raw("json")))
     round_xgboost_leaves(document)

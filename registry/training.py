@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from features.catalogue import NAMES, code_words, contract_hash, feature_matrix
 from features.profile import Column, Profiles
-from registry import calibration, evaluation, holdout, leaves, masking, slices, youth
+from registry import calibration, evaluation, holdout, leaves, masking, shown, slices, youth
 from registry import recipe as recipes
 from registry import split as splits
 from registry.accounts import Accounts
 from registry.model import unpack
 from registry.package import FORMAT, REFITTED, Manifest, Package
 from registry.recipe import Recipe
+from registry.shown import shown_rows
 from registry.split import TrainingError, split_accounts
 
 MODEL_NAME = "trust-score-lightgbm-optuna"
@@ -133,7 +134,8 @@ def fingerprint(dataset_sha256: str, recipe: Recipe, split: str = "") -> str:
         recipe: The choices.
         split: Which of the accounts were learned from, where it is not all but the locked holdout.
     """
-    modules = (sys.modules[__name__], masking, calibration, holdout, leaves, evaluation, recipes, slices, splits, youth)
+    learning = (sys.modules[__name__], shown, masking, youth, recipes, splits)
+    modules = (*learning, calibration, holdout, leaves, evaluation, slices)
     facts = {
         "dataset": dataset_sha256,
         "recipe": recipe.described(),
@@ -145,30 +147,11 @@ def fingerprint(dataset_sha256: str, recipe: Recipe, split: str = "") -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def training_rows(accounts: Accounts, recipe: Recipe, chance: np.random.Generator) -> tuple[Profiles, Column]:
-    """Return what a model is shown, and the labels.
-
-    That is every account as it is, some again with fields hidden, and some as they may have been earlier.
-    """
-    some, none = (
-        chance.permutation(len(accounts))[: round(share * len(accounts))]
-        for share in (recipe.some_hidden, recipe.all_hidden)
-    )
-    profiles = masking.with_random_url(accounts.profiles, chance)
-    again = masking.with_random_url(masking.taken(accounts.profiles, some), chance)
-    hidden = masking.some_hidden(again, chance)
-    empty = masking.all_hidden(masking.taken(accounts.profiles, none))
-    back = chance.permutation(len(accounts))[: round(recipe.earlier * len(accounts))]
-    taken_back = masking.with_random_url(masking.taken(accounts.profiles, back), chance)
-    young = youth.earlier(taken_back, recipe.earliest, chance)
-    rows = np.concatenate((np.arange(len(accounts)), some, none, back))
-    return masking.joined((profiles, hidden, empty, young)), accounts.labels[rows]
-
-
 def fit(accounts: Accounts, recipe: Recipe, number: int) -> lightgbm.Booster:
     """Fit one booster; its chances depend on the recipe's seed and on its number only."""
-    profiles, labels = training_rows(accounts, recipe, np.random.default_rng((recipe.seed, 1, number)))
-    rows = lightgbm.Dataset(feature_matrix(profiles), labels, feature_name=list(NAMES))
+    shown = shown_rows(accounts, recipe, number)
+    matrix = feature_matrix(shown.profiles)
+    rows = lightgbm.Dataset(matrix, shown.labels, weight=shown.weights, feature_name=list(NAMES))
     return lightgbm.train(recipe.for_lightgbm(), rows, num_boost_round=recipe.trees)
 
 

@@ -26,9 +26,10 @@ from registry.leaves import exact_trees, features_without_missing_direction
 from registry.masking import all_hidden, features_that_can_be_unknown, some_hidden, with_random_url
 from registry.model import unpack
 from registry.recipe import Recipe
+from registry.shown import shown_rows
 from registry.split import TrainingError
 from registry.synthetic import synthetic_csv
-from registry.training import fingerprint, refit, train, training_rows
+from registry.training import fingerprint, refit, train
 from registry.validation import validate
 from registry.youth import earlier
 from tests.support_registry import STRONG, TWIN, WEAK, package_of, small_accounts
@@ -121,7 +122,8 @@ def test_the_fingerprint_changes_with_data_and_choices() -> None:
 
 def test_training_shows_each_account_as_it_is_and_some_again_with_fields_hidden() -> None:
     accounts = small_accounts()
-    profiles, labels = training_rows(accounts, STRONG, np.random.default_rng(1))
+    shown = shown_rows(accounts, STRONG, 0)
+    profiles, labels = shown.profiles, shown.labels
     rows = len(accounts)
     some = rows + round(rows * STRONG.some_hidden)
     none = some + round(rows * STRONG.all_hidden)
@@ -129,6 +131,9 @@ def test_training_shows_each_account_as_it_is_and_some_again_with_fields_hidden(
     assert (profiles.favorites_count[:rows] == accounts.profiles.favorites_count).all()
     assert (labels[:rows] == accounts.labels).all()
     assert all(np.isnan(getattr(profiles, name)[some:none]).all() for name in OPTIONAL_NAMES)
+    assert set(shown.weights[:rows]) == {1.0}
+    assert set(shown.weights[rows:none]) == {STRONG.hidden_weight}
+    assert set(shown.weights[none:]) == {STRONG.earlier_weight}
     assert profiles.account_age_days[none:].mean() < 0.8 * accounts.profiles.account_age_days.mean()
 
 
