@@ -8,6 +8,7 @@ import typer
 from cli.context import AsJson, settings_of
 from cli.model_diff import diff
 from cli.model_history import history
+from cli.model_shadow import shadow_report
 from cli.model_stages import archive, stage, validate
 from cli.output import Record, Steps, emit, emit_json, emit_table, to_people
 from cli.train import TRAINED, Dataset
@@ -41,6 +42,7 @@ def build_verbs() -> typer.Typer:
     app.command("rollback")(rollback)
     app.command("archive")(archive)
     app.command("diff")(diff)
+    app.command("shadow-report")(shadow_report)
     app.command("history")(history)
     return app
 

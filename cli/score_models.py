@@ -45,12 +45,16 @@ def find_package(settings: Settings, asked: str) -> NamedPackage:
     Raises:
         ShelfError: Nothing is in Production, or there is no model in that folder.
         RegistryError: There is no such version.
+        ModelRefusedError: The model in that folder, or the registered one, cannot be read safely.
     """
     if asked == PRODUCTION:
         return production_package(settings)
     if asked.isdecimal():
         return registered_package(settings, int(asked))
+    from registry.quarantine import look_at
+
     package = read_package(Path(asked))
+    look_at(package)
     return NamedPackage(f"{package.verified_manifest().name}-{package.sha[:12]}", package)
 
 

@@ -71,7 +71,7 @@ def read_parts(text: str) -> Parts:
     """
     try:
         parts = msgspec.json.decode(text, type=Parts)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ModelTextError(f"the parts of the ensemble are broken: {error}") from error
     parts.stacking.check()
     return parts

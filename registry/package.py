@@ -82,7 +82,7 @@ class Package:
         try:
             manifest = msgspec.json.decode(self.manifest, type=Manifest)
             manifest.calibration.check()
-        except (msgspec.DecodeError, UnicodeDecodeError, CalibrationError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CalibrationError) as error:
             raise ModelRefusedError(f"the manifest of model {self.sha[:12]} is broken: {error}") from error
         if len(self.text) > MOST_MODEL_BYTES:
             raise ModelRefusedError(f"the text of model {self.sha[:12]} has {len(self.text)} bytes, over 64 MB")

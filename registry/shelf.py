@@ -21,6 +21,7 @@ from runtime.failure import HandledError
 from runtime.files import write_whole
 
 ACTIVATIONS = "activations.json"
+STAGED = "staged.json"
 
 
 class ShelfError(HandledError):
@@ -41,9 +42,21 @@ class Activation(Struct, frozen=True, forbid_unknown_fields=True):
         return Maker(self.sha, self.promotion_seq, f"{self.name}-Production-v{self.version}")
 
 
+class Staged(Struct, frozen=True, forbid_unknown_fields=True):
+    """A version in Staging: it is scored in Production's shadow, and no caller is answered with it."""
+
+    sha: str
+    name: str
+    version: int
+
+    def maker(self) -> Maker:
+        """Return what shadow scores say of their maker; no promotion has put it in use."""
+        return Maker(self.sha, 0, f"{self.name}-Staging-v{self.version}")
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A folder `<sha>/` per model and `activations.json`; every write appears whole or not at all."""
+    """A folder `<sha>/` per model, `activations.json` and `staged.json`; every write appears whole or not at all."""
 
     folder: Path
 
@@ -110,6 +123,24 @@ class Shelf:
             raise ShelfError(f"promotion {activation.promotion_seq} is not newer than {earlier[-1].promotion_seq}")
         self.package(activation.sha)
         write_whole(self.folder / ACTIVATIONS, msgspec.json.format(msgspec.json.encode((*earlier, activation))))
+
+    def staged(self) -> Staged | None:
+        """Return the version in Staging that is scored in the shadow, or None."""
+        path = self.folder / STAGED
+        return msgspec.json.decode(path.read_bytes(), type=Staged | None) if path.exists() else None
+
+    def stage(self, staged: Staged | None) -> None:
+        """Say which version is in Staging, or that none is; what is said already is not written again.
+
+        Raises:
+            ShelfError: Its model is not on the shelf.
+            ModelRefusedError: Its model is broken.
+        """
+        if staged == self.staged():
+            return
+        if staged is not None:
+            self.package(staged.sha)
+        write_whole(self.folder / STAGED, msgspec.json.encode(staged))
 
     def __iter__(self) -> Iterator[str]:
         """Yield the shas of the models on the shelf."""

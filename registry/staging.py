@@ -7,10 +7,10 @@ from registry.audit import Deed, Entry, main_metrics, next_line, who
 from registry.checks import Checks
 from registry.package import Package
 from registry.promotion import MOST_VERDICT, MOST_WHY
-from registry.stages import Stage, mirror, stage_of
+from registry.stages import Stage, stage_of
 from registry.tracking import SHA_TAG, STAGE_TAG, RegistryError, Version
 from registry.training import MODEL_NAME
-from registry.truth import Registry, one_at_a_time
+from registry.truth import Registry, mirror_all, one_at_a_time
 from registry.validation import validate
 from registry.validation_page import as_page
 
@@ -81,7 +81,7 @@ def to_staging(registry: Registry, version: Version, *, why: str = "", tell: Tel
                 if stage_of(other, history) is Stage.STAGING:
                     _move(registry, other, Stage.ARCHIVED, "archive", why=f"staged version {version.number}", tell=tell)
             _move(registry, present, Stage.STAGING, "stage", why=why, checks=checks, tell=tell)
-        mirror(registry.tracking, version.name, history)
+        mirror_all(registry, history)
     return checks
 
 
@@ -105,7 +105,7 @@ def archive(registry: Registry, version: Version, *, why: str = "", tell: Tell |
             )
         if stage is not Stage.ARCHIVED:
             _move(registry, present, Stage.ARCHIVED, "archive", why=why, tell=tell)
-        mirror(registry.tracking, version.name, history)
+        mirror_all(registry, history)
     return stage is not Stage.ARCHIVED
 
 

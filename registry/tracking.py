@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
+from sqlalchemy.exc import SQLAlchemyError
 
 from registry.artifacts import MOST_BYTES, check_files, check_size, local_folder
 from registry.database import make_database, one_maker
 from registry.mlflow_copy import DESCRIPTION, NO_COPY, check_copy, described_model
 from registry.package import MANIFEST, TEXT, ModelRefusedError, Package
+from registry.quarantine import look_at
 from registry.shelf import read_package
 from runtime.failure import HandledError
 from runtime.settings import Settings
@@ -39,7 +41,7 @@ DEFAULTS = {
     "MLFLOW_LOG_UV_FILES": "false",
     # The defaults wait for over an hour when a server is away.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
 
 DATABASE = "mlflow.db"
@@ -102,6 +104,7 @@ class Tracking:
         import mlflow.lightgbm  # noqa: PLC0415 - `open_tracking` sets the environment first
 
         manifest = package.verified_manifest()
+        look_at(package)
         self._make_default()
         name = f"{manifest.name} {package.sha[:12]}"
         with _door(self.uri), mlflow.start_run(experiment_id=self.experiment_id, run_name=name) as run:
@@ -171,6 +174,7 @@ class Tracking:
                 f"the files of {version.name} version {version.number} are {package.sha[:12]}, registered was "
                 f"{version.sha[:12]}; train and register it again"
             )
+        look_at(package)
         return package
 
     def _fetch(self, run_id: str, folder: str) -> Package:
@@ -268,8 +272,9 @@ def _door(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except MlflowException as error:
-        raise RegistryError(f"MLflow at {uri}: {error.message}") from error
+    except (MlflowException, SQLAlchemyError) as error:
+        why = str(getattr(error, "orig", None) or getattr(error, "message", error)).splitlines()[0]
+        raise RegistryError(f"MLflow at {uri}: {why}") from error
 
 
 @contextmanager

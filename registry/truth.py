@@ -13,11 +13,11 @@ import structlog
 
 from registry.checks import Rules
 from registry.engines import EngineKind
-from registry.package import Package
+from registry.package import ModelRefusedError, Package
 from registry.promotion import History, Promotion
-from registry.shelf import Shelf
-from registry.stages import mirror
-from registry.tracking import Tracking, Version, open_tracking
+from registry.shelf import Shelf, ShelfError, Staged
+from registry.stages import Stage, mirror, stage_of
+from registry.tracking import RegistryError, Tracking, Version, open_tracking
 from registry.training import MODEL_NAME
 from runtime.clock import Clock, utc_now
 from runtime.settings import Settings
@@ -138,3 +138,28 @@ def mirror_all(registry: Registry, history: History) -> None:
     in_force = history.now.name if history.now else MODEL_NAME
     for name in sorted(NAMES, key=lambda name: name != in_force):
         mirror(registry.tracking, name, history)
+    shelve_staging(registry, history)
+
+
+def shelve_staging(registry: Registry, history: History) -> None:
+    """Put the version in Staging on the shelf, to be scored in the shadow; the one of the serving model's name first.
+
+    One whose files are lost or broken is not shadowed; that harms nobody and is said.
+    """
+    for name in NAMES:
+        for version in reversed(registry.tracking.versions(name)):
+            if stage_of(version, history) is Stage.STAGING:
+                _shelve_staged(registry, version)
+                return
+    registry.shelf.stage(None)
+
+
+def _shelve_staged(registry: Registry, version: Version) -> None:
+    staged = Staged(version.sha, version.name, version.number)
+    try:
+        if registry.shelf.staged() != staged:
+            registry.shelf.put(registry.tracking.package(version))
+            registry.shelf.stage(staged)
+    except (RegistryError, ModelRefusedError, ShelfError) as error:
+        structlog.get_logger().warning("staging_is_not_shadowed", version=version.number, why=str(error))
+        registry.shelf.stage(None)

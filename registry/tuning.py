@@ -21,6 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from features.catalogue import contract_hash, feature_matrix
 from registry.accounts import Accounts
+from registry.database import one_maker
 from registry.evaluation import roc_auc
 from registry.holdout import is_held_out
 from registry.leaves import LeafError, check_margin_bound
@@ -108,15 +109,16 @@ def tune(  # noqa: PLR0913 - the keyword-only ones have defaults
 def open_study(folder: Path, dataset_sha256: str) -> optuna.Study:
     """Open the study of some accounts, or begin it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{folder / STUDY}", engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}}
-    )
     name = f"{dataset_sha256[:12]} {contract_hash()[:12]}"
     pruner = MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING)
-    return optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
-    )
+    # Two processes that make the database at once break each other's tables.
+    with one_maker(folder):
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{folder / STUDY}", engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}}
+        )
+        return optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+        )
 
 
 def suggested(trial: Trial, base: Recipe) -> Recipe:

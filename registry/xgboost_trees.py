@@ -74,7 +74,7 @@ def read_xgboost(document: bytes, names: Sequence[str]) -> tuple[Tree, ...]:
     """
     try:
         learner = msgspec.json.decode(document, type=_Document).learner
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ModelTextError(f"the XGBoost part is broken: {error}") from error
     if learner.feature_names != tuple(names):
         raise ModelTextError(f"the XGBoost part reads other features: {', '.join(learner.feature_names)}")

@@ -145,6 +145,14 @@ REALTIME_SCORES = Table(
     owner="landing",
     checks=SCORE_CHECKS,
 )
+SHADOW_SCORES = Table(
+    "shadow_scores",
+    REALTIME_SCORES.columns,
+    keys=REALTIME_SCORES.keys,
+    owner="landing",
+    checks=SCORE_CHECKS,
+)
+"""What the version in Staging says of the same events."""
 KOL_FEATURES = Table(
     "kol_features",
     (("score_date", "DATE"), *EVENT_IDENTITY, *((name, "FLOAT") for name in NAMES)),
@@ -160,4 +168,4 @@ TRUST_SCORES = Table(
     checks=SCORE_CHECKS,
     partitioned_by=("score_date",),
 )
-TABLES: tuple[Table, ...] = (EVENTS, REJECTED_EVENTS, REALTIME_SCORES, KOL_FEATURES, TRUST_SCORES)
+TABLES: tuple[Table, ...] = (EVENTS, REJECTED_EVENTS, REALTIME_SCORES, SHADOW_SCORES, KOL_FEATURES, TRUST_SCORES)

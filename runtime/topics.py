@@ -23,6 +23,9 @@ C = TypeVar("C")
 EVENTS = "kol.events"
 SCORES = "kol.scores"
 REJECTED = "kol.rejected"
+SHADOW_SCORES = "kol.shadow_scores"
+"""What the version in Staging says of the same events; callers are never answered from it."""
+NAMES = (EVENTS, SCORES, REJECTED, SHADOW_SCORES)
 
 MAX_MESSAGE_BYTES = 2**20
 BOOTSTRAP_SECONDS = 10.0
@@ -83,9 +86,7 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
         "retention.ms": str(retention // timedelta(milliseconds=1)),
         "max.message.bytes": str(MAX_MESSAGE_BYTES),
     }
-    return tuple(
-        Topic(name, settings.topic_partitions, settings.topic_replicas, options) for name in (EVENTS, SCORES, REJECTED)
-    )
+    return tuple(Topic(name, settings.topic_partitions, settings.topic_replicas, options) for name in NAMES)
 
 
 def create_topics(settings: Settings) -> list[str]:

@@ -13,16 +13,16 @@ from features.instant import format_instant
 from features.score import Provenance
 from runtime.lake import EVENTS as EVENTS_TABLE
 from runtime.lake import REALTIME_SCORES, REJECTED_EVENTS, Table, arrow_schema
+from runtime.lake import SHADOW_SCORES as SHADOW_TABLE
 from runtime.landed import Landed, advance_landed
 from runtime.settings import Settings
 from runtime.tables import create_tables
-from runtime.topics import EVENTS, REJECTED, SCORES, spark_kafka_options
+from runtime.topics import EVENTS, NAMES, REJECTED, SCORES, SHADOW_SCORES, spark_kafka_options
 from streaming.outcomes import Message
 from streaming.rows import Row, event_row, rejected_row, score_row
 
 QUERY = "landing"
 COLUMNS = ("topic", "value", "partition", "offset", "timestamp")
-TOPICS = (EVENTS, SCORES, REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Landing:
 LANDINGS = (
     Landing(EVENTS_TABLE, (EVENTS,), event_row),
     Landing(REALTIME_SCORES, (SCORES,), score_row),
-    Landing(REJECTED_EVENTS, (SCORES, REJECTED), rejected_row),
+    Landing(SHADOW_TABLE, (SHADOW_SCORES,), score_row),
+    Landing(REJECTED_EVENTS, (SCORES, SHADOW_SCORES, REJECTED), rejected_row),
 )
 
 
@@ -116,7 +117,7 @@ def start_landing(
     messages = (
         spark.readStream.format("kafka")
         .options(**spark_kafka_options(settings))
-        .option("subscribe", ",".join(TOPICS))
+        .option("subscribe", ",".join(NAMES))
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)

@@ -1,15 +1,17 @@
 """What becomes of each event: scored or rejected, exactly one of the two. No Spark in here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import structlog
 
 from features.event import Event, decode_event
 from features.profile import Profiles
 from features.refusal import Refusal
 from features.rejection import encode_rejection, rejection
-from features.score import Maker, Provenance, Verdict, encode_score, realtime_score
-from registry.model import TrustModel
+from features.score import Provenance, ScoreDomainError, Verdict, encode_score, realtime_score
+from streaming.live import Scorer, Scorers
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,41 +26,69 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One message to write: `scored` says to which of the two topics."""
+    """One message to write.
+
+    Attributes:
+        scored: To which of the two topics.
+        key: The message's key.
+        value: The message.
+        shadow: What the version in Staging says of the same event, or None.
+    """
 
     scored: bool
     key: bytes
     value: bytes
+    shadow: bytes | None = None
 
 
-def outcomes(messages: Sequence[Message], model: TrustModel, maker: Maker, *, at: datetime) -> list[Outcome]:
+def outcomes(messages: Sequence[Message], scorers: Scorers, *, at: datetime) -> list[Outcome]:
     """Decide every message of a micro-batch, in order.
 
     Args:
         messages: As they came from Kafka.
-        model: Scores the good ones, all at once.
-        maker: What their scores say of the model.
+        scorers: Score the good ones, all at once.
         at: When they are scored.
     """
     decoded = [decode_event(message.value or b"", seen_at=message.appended_at) for message in messages]
-    verdicts = iter(judge([event for event in decoded if isinstance(event, Event)], model, maker))
+    places = [number for number, result in enumerate(decoded) if isinstance(result, Event)]
+    events = [result for result in decoded if isinstance(result, Event)]
+    profiles = Profiles.of_rows([event.values() for event in events])
+    verdicts = dict(zip(places, judge(profiles, scorers.production), strict=True))
+    shadows = dict(zip(places, judge_in_shadow(profiles, scorers.shadow), strict=False))
     return [
-        reject(message, result, at) if isinstance(result, Refusal) else score(message, result, next(verdicts), at)
-        for message, result in zip(messages, decoded, strict=True)
+        reject(message, result, at)
+        if isinstance(result, Refusal)
+        else score(message, result, verdicts[number], shadows.get(number), at=at)
+        for number, (message, result) in enumerate(zip(messages, decoded, strict=True))
     ]
 
 
-def judge(events: Sequence[Event], model: TrustModel, maker: Maker) -> Iterable[Verdict]:
-    """Score events together; one verdict each, in order."""
-    scored = model.score(Profiles.of_rows([event.values() for event in events]))
-    for row, hundredths in enumerate(scored.hundredths.tolist()):
-        yield Verdict(hundredths, scored.out_of_range(row), maker)
+def judge(profiles: Profiles, scorer: Scorer) -> list[Verdict]:
+    """Score profiles together; one verdict each, in order."""
+    scored = scorer.model.score(profiles)
+    hundredths = scored.hundredths.tolist()
+    return [Verdict(each, scored.out_of_range(row), scorer.maker) for row, each in enumerate(hundredths)]
 
 
-def score(message: Message, event: Event, verdict: Verdict, at: datetime) -> Outcome:
-    """Make the message for `kol.scores`."""
-    result = realtime_score(event, verdict, at=at, provenance=message.provenance)
-    return Outcome(scored=True, key=event.kol_id.encode(), value=encode_score(result))
+def judge_in_shadow(profiles: Profiles, scorer: Scorer | None) -> list[Verdict]:
+    """Score profiles with the version in Staging; none where there is no such version or it gives no valid scores.
+
+    Whatever is wrong with it must not touch the answers of Production.
+    """
+    try:
+        return judge(profiles, scorer) if scorer else []
+    except ScoreDomainError as error:
+        structlog.get_logger().error("shadow_gives_no_scores", why=str(error), remedy="./kol model archive")
+        return []
+
+
+def score(message: Message, event: Event, verdict: Verdict, shadow: Verdict | None, *, at: datetime) -> Outcome:
+    """Make the messages for `kol.scores` and, where there is a shadow, for `kol.shadow_scores`."""
+
+    def told(by: Verdict) -> bytes:
+        return encode_score(realtime_score(event, by, at=at, provenance=message.provenance))
+
+    return Outcome(scored=True, key=event.kol_id.encode(), value=told(verdict), shadow=told(shadow) if shadow else None)
 
 
 def reject(message: Message, refusal: Refusal, at: datetime) -> Outcome:

@@ -9,7 +9,7 @@ from features.instant import parse_instant
 from features.refusal import Refusal
 from features.rejection import Rejection, decode_rejection, rejection
 from features.score import ScoreDomainError, decode_score
-from runtime.topics import REJECTED, SCORES
+from runtime.topics import REJECTED, SCORES, SHADOW_SCORES
 from streaming.outcomes import Message
 
 Row = tuple[object, ...]
@@ -43,7 +43,7 @@ def score_row(message: Message) -> Row | None:
 
 
 def rejected_row(message: Message) -> Row | None:
-    """Read a rejection; a message on `kol.scores` or `kol.rejected` that is none of ours becomes one."""
+    """Read a rejection; a message on a topic of scores or on `kol.rejected` that is none of ours becomes one."""
     rejected = rejection_of(message)
     if rejected is None:
         return None
@@ -58,7 +58,7 @@ def rejected_row(message: Message) -> Row | None:
 
 def rejection_of(message: Message) -> Rejection | None:
     """Return the rejection that a message carries or deserves, or None for a good score."""
-    if message.topic == SCORES and score_row(message) is not None:
+    if message.topic in {SCORES, SHADOW_SCORES} and score_row(message) is not None:
         return None
     if message.topic == REJECTED:
         try:

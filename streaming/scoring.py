@@ -1,79 +1,86 @@
 """The scoring query: `kol.events` through a pandas UDF with the broadcast model to `kol.scores` and `kol.rejected`."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
 import pandas as pd
 from pyspark.core.broadcast import Broadcast
 from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
-from features.score import Maker, Provenance
-from registry.engines import EngineKind
-from registry.model import cached_model
-from registry.package import Package
+from features.score import Provenance
+from registry.shelf import Activation, Shelf
 from runtime.settings import Settings
-from runtime.topics import EVENTS, REJECTED, SCORES, spark_kafka_options
+from runtime.topics import EVENTS, REJECTED, SCORES, SHADOW_SCORES, spark_kafka_options
+from streaming.live import LiveModel
 from streaming.outcomes import Message, Outcome, outcomes
 
 QUERY = "scoring"
-KAFKA_ROW = StructType(
-    [StructField("topic", StringType()), StructField("key", BinaryType()), StructField("value", BinaryType())]
+OUTCOME = StructType(
+    [
+        StructField("topic", StringType()),
+        StructField("key", BinaryType()),
+        StructField("value", BinaryType()),
+        StructField("shadow", BinaryType()),
+    ]
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServingModel:
-    """What the workers need to score: the broadcast package, how to name it, and which engine runs it."""
+def scoring_udf(live: Broadcast[LiveModel], topic_id: str) -> Callable[..., Column]:
+    """Build the UDF: (value, partition, offset, timestamp, time of the micro-batch) of events in, outcomes out.
 
-    package: Broadcast[Package]
-    maker: Maker
-    engine: EngineKind
-
-
-def scoring_udf(model: ServingModel, topic_id: str) -> Callable[..., Column]:
-    """Build the UDF: (value, partition, offset, timestamp) of events in, (topic, key, value) of outcomes out.
-
-    The model is unpacked once per worker process, not once per task (`registry.model.cached_model`).
+    An outcome is (topic, key, value) and the value of the shadow score, null where there is none. Models are unpacked
+    once per worker process, not once per task (`registry.model.cached_model`).
     """
 
-    @pandas_udf(KAFKA_ROW)  # type: ignore[call-overload,untyped-decorator]  # stubs lack Iterator[tuple[...]]
+    @pandas_udf(OUTCOME)  # type: ignore[call-overload,untyped-decorator]  # stubs lack Iterator[tuple[...]]
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
-        ready = cached_model(model.package.value, model.engine)
-        for batch in batches:
-            decided = outcomes(list(read_messages(batch, topic_id)), ready, model.maker, at=datetime.now(UTC))
+        for *message, times in batches:
+            scorers = live.value.at(utc(times).iloc[0].to_pydatetime())
+            decided = outcomes(list(read_messages(message, topic_id)), scorers, at=datetime.now(UTC))
             yield kafka_rows(decided)
 
     return cast("Callable[..., Column]", score)
 
 
-def read_messages(batch: tuple[pd.Series, ...], topic_id: str) -> Iterator[Message]:
+def read_messages(batch: Sequence[pd.Series], topic_id: str) -> Iterator[Message]:
     """Turn the columns of one Arrow batch into messages."""
     values, partitions, offsets, times = batch
-    appended = times.dt.tz_localize(UTC) if times.dt.tz is None else times.dt.tz_convert(UTC)
-    for value, partition, offset, at in zip(values, partitions, offsets, appended, strict=True):
+    for value, partition, offset, at in zip(values, partitions, offsets, utc(times), strict=True):
         yield Message(value, EVENTS, Provenance(topic_id, int(partition), int(offset)), at.to_pydatetime())
 
 
+def utc(times: pd.Series) -> pd.Series:
+    """Return times with their zone; Spark gives them without, in the session's, which is UTC."""
+    known: pd.Series = times.dt.tz_localize(UTC) if times.dt.tz is None else times.dt.tz_convert(UTC)
+    return known
+
+
 def kafka_rows(decided: list[Outcome]) -> pd.DataFrame:
-    """Turn outcomes into the columns of Spark's Kafka sink, which reads the topic of every row."""
+    """Turn outcomes into columns; Spark's Kafka sink reads the topic of every row."""
     return pd.DataFrame(
         {
             "topic": [SCORES if outcome.scored else REJECTED for outcome in decided],
             "key": [outcome.key for outcome in decided],
             "value": [outcome.value for outcome in decided],
+            "shadow": [outcome.shadow for outcome in decided],
         }
     )
 
 
-def scored_events(events: DataFrame, model: ServingModel, topic_id: str) -> DataFrame:
-    """Decide every event; returns `topic`, `key`, `value`."""
-    outcome = scoring_udf(model, topic_id)("value", "partition", "offset", "timestamp")
-    return events.select(outcome.alias("outcome")).select("outcome.topic", "outcome.key", "outcome.value")
+def scored_events(events: DataFrame, live: Broadcast[LiveModel], topic_id: str) -> DataFrame:
+    """Decide every event; returns `topic`, `key`, `value`, one row for the outcome and one for its shadow."""
+    decide = scoring_udf(live, topic_id)
+    # One value for all rows of a micro-batch; the query's log keeps it.
+    outcome = decide("value", "partition", "offset", "timestamp", F.current_timestamp()).alias("outcome")
+    answer = F.struct("outcome.topic", "outcome.key", "outcome.value")
+    shadow = F.struct(F.lit(SHADOW_SCORES).alias("topic"), "outcome.key", F.col("outcome.shadow").alias("value"))
+    messages = F.when(F.col("outcome.shadow").isNull(), F.array(answer)).otherwise(F.array(answer, shadow))
+    return events.select(outcome).select(F.inline(messages))
 
 
 def read_events(spark: SparkSession, settings: Settings) -> DataFrame:
@@ -89,12 +96,14 @@ def read_events(spark: SparkSession, settings: Settings) -> DataFrame:
     )
 
 
-def start_scoring(spark: SparkSession, settings: Settings, model: ServingModel, topic_id: str) -> StreamingQuery:
-    """Start the scoring query.
+def start_scoring(spark: SparkSession, settings: Settings, activation: Activation, topic_id: str) -> StreamingQuery:
+    """Start the scoring query with the model that an activation names; it follows the shelf from there.
 
     Progress is logged asynchronously: the sink is at-least-once either way, and batches take half the time.
     """
-    decided = scored_events(read_events(spark, settings), model, topic_id)
+    package = Shelf.at(settings.shelf).package(activation.sha)
+    live = LiveModel(package, activation.maker(), settings.shelf, settings.engine)
+    decided = scored_events(read_events(spark, settings), spark.sparkContext.broadcast(live), topic_id)
     return (
         decided.writeStream.format("kafka")
         .options(**spark_kafka_options(settings))

@@ -18,7 +18,7 @@ from runtime.session import end_session, spark_session
 from runtime.settings import Settings
 from runtime.topics import EVENTS, create_topics, topic_ids
 from streaming.landing import start_landing
-from streaming.scoring import ServingModel, start_scoring
+from streaming.scoring import start_scoring
 from streaming.status import StreamStatus, query_status, write_status
 
 LOCK = "stream"
@@ -43,17 +43,15 @@ def run_stream(settings: Settings) -> None:
     """
     refuse_if_held(settings, LOCK)
     activation = Shelf.at(settings.shelf).production()
-    package = Shelf.at(settings.shelf).package(activation.sha)
-    package.verified_manifest()
+    Shelf.at(settings.shelf).package(activation.sha).verified_manifest()
     create_topics(settings)
     spark = spark_session(settings, LOCK)
     hold(spark, settings, LOCK)
     ids = topic_ids(settings)
-    model = ServingModel(spark.sparkContext.broadcast(package), activation.maker(), settings.engine)
-    queries = [start_scoring(spark, settings, model, ids[EVENTS]), start_landing(spark, settings, ids)]
+    queries = [start_scoring(spark, settings, activation, ids[EVENTS]), start_landing(spark, settings, ids)]
     structlog.get_logger().info("stream started", model_version=activation.maker().model_version)
     try:
-        watch(spark, settings, queries, activation.maker().model_version)
+        watch(spark, settings, queries)
     finally:
         for query in queries:
             stop_between_batches(query)
@@ -61,8 +59,9 @@ def run_stream(settings: Settings) -> None:
     structlog.get_logger().info("stream stopped")
 
 
-def watch(spark: SparkSession, settings: Settings, queries: Sequence[StreamingQuery], model_version: str) -> None:
+def watch(spark: SparkSession, settings: Settings, queries: Sequence[StreamingQuery]) -> None:
     """Write the status every second until a signal comes; fail as soon as a query does."""
+    shelf = Shelf.at(settings.shelf)
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
@@ -71,6 +70,7 @@ def watch(spark: SparkSession, settings: Settings, queries: Sequence[StreamingQu
             if not query.isActive:
                 raise StreamStoppedError(f"the query {query.name!r} stopped: {query.exception() or 'without a reason'}")
         statuses = tuple(query_status(query) for query in queries)
+        model_version = shelf.production().maker().model_version
         write_status(settings, StreamStatus(format_instant(datetime.now(UTC)), model_version, statuses))
         spark.streams.resetTerminated()
         told.wait(LOOK_SECONDS)

@@ -5,11 +5,11 @@ from time import monotonic, sleep
 
 from pyspark.sql import SparkSession
 
-from registry.shelf import Activation, Shelf
+from registry.shelf import Activation
 from runtime.settings import Settings
 from runtime.topics import EVENTS, admin, consumer, create_topics, end_offsets, producer, topic_ids, topics
 from streaming.landing import start_landing
-from streaming.scoring import ServingModel, start_scoring
+from streaming.scoring import start_scoring
 
 Messages = Iterable[tuple[bytes | None, bytes | None]]
 
@@ -39,9 +39,7 @@ def send(settings: Settings, messages: Messages, topic: str = EVENTS) -> None:
 
 def score_all(spark: SparkSession, settings: Settings, activation: Activation) -> None:
     """Run the scoring query until it has decided every event."""
-    package = spark.sparkContext.broadcast(Shelf.at(settings.shelf).package(activation.sha))
-    model = ServingModel(package, activation.maker(), settings.engine)
-    query = start_scoring(spark, settings, model, topic_ids(settings)[EVENTS])
+    query = start_scoring(spark, settings, activation, topic_ids(settings)[EVENTS])
     query.processAllAvailable()
     query.stop()
 

@@ -32,6 +32,7 @@ pytest_plugins = ["tests.support_homes"]
 
 Edit = Callable[[bytes], bytes]
 LARGE = 200 * 2**20
+SPARSE = 10 * 2**30
 GOOD = package_of(STRONG)
 
 
@@ -193,10 +194,11 @@ def test_no_broken_model_comes_out_of_mlflow_and_the_last_good_one_serves(served
         assert_kept_out(served, replaced(served, one, broken.manifest, broken.text))
 
 
-def test_a_model_of_two_hundred_megabytes_is_refused_before_it_is_read(served: Registry) -> None:
+@pytest.mark.parametrize("size", [LARGE, SPARSE])
+def test_a_model_of_too_many_bytes_is_refused_before_it_is_read(served: Registry, size: int) -> None:
     one = own_version(served)
-    os.truncate(files_of(served, one) / "model.txt", LARGE)
-    assert_kept_out(served, one, "model.txt has 209715200 bytes, over 64 MB")
+    os.truncate(files_of(served, one) / "model.txt", size)
+    assert_kept_out(served, one, f"model.txt has {size} bytes, over 64 MB")
 
 
 def test_a_model_that_is_something_else_is_refused_and_not_opened(served: Registry, canary: Path) -> None:

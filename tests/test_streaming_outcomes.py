@@ -11,6 +11,7 @@ from features.rejection import decode_rejection
 from features.score import Maker, Provenance, decode_score
 from registry.model import TrustModel, unpack
 from runtime.topics import EVENTS, REJECTED, SCORES
+from streaming.live import Scorer, Scorers
 from streaming.outcomes import Message, Outcome, outcomes
 from streaming.rows import event_row, rejected_row, score_row
 from tests.support_events import BAD_EVENTS, event_of, varied_values
@@ -32,7 +33,7 @@ def messages(values: list[bytes | None]) -> list[Message]:
 
 
 def decide(model: TrustModel, values: list[bytes | None]) -> list[Outcome]:
-    return outcomes(messages(values), model, MAKER, at=NOW)
+    return outcomes(messages(values), Scorers(Scorer(model, MAKER)), at=NOW)
 
 
 def test_good_events_get_the_scores_of_the_one_scorer(model: TrustModel) -> None:
