@@ -49,7 +49,9 @@ def run_stream(settings: Settings) -> None:
     hold(spark, settings, LOCK)
     ids = topic_ids(settings)
     queries = [start_scoring(spark, settings, activation, ids[EVENTS]), start_landing(spark, settings, ids)]
-    structlog.get_logger().info("stream started", model_version=activation.maker().model_version)
+    structlog.get_logger().info(
+        "stream started", model_version=activation.maker().model_version, from_shelf=str(settings.shelf)
+    )
     try:
         watch(spark, settings, queries)
     finally:

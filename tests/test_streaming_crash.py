@@ -1,6 +1,7 @@
 """The stream is killed at its weakest moments: nothing is lost, nothing lands twice, no score changes."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,18 @@ NewSettings = Callable[..., Settings]
 
 
 @pytest.fixture
-def home(new_settings: NewSettings, broker: Broker) -> Settings:
+def silent_registry() -> Iterator[socket.socket]:
+    """A server that takes connections and never answers, where the settings say that MLflow is."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+@pytest.fixture
+def home(new_settings: NewSettings, broker: Broker, silent_registry: socket.socket) -> Settings:
     """A home with a model and small micro-batches, so that a kill meets one."""
     settings = new_settings(
+        mlflow_uri=f"http://127.0.0.1:{silent_registry.getsockname()[1]}",
         kafka_servers=broker.servers,
         max_offsets_per_trigger=MOST_IN_A_BATCH,
         landing_interval_seconds=1,
@@ -102,10 +112,14 @@ def assert_nothing_is_lost_or_doubled(found: Found, events: int, kills: int) -> 
     assert found.repeated <= kills * 2 * MOST_IN_A_BATCH
 
 
-def test_three_kills_lose_nothing_and_double_nothing(home: Settings, tmp_path: Path) -> None:
+def test_three_kills_lose_nothing_and_double_nothing(
+    home: Settings, silent_registry: socket.socket, tmp_path: Path
+) -> None:
     stream, found = crash_often(home, FEW, 20_000, tmp_path)
     assert stream.hits.total() == len(FEW)
     assert_nothing_is_lost_or_doubled(found, 20_000, len(FEW))
+    with pytest.raises(BlockingIOError):  # nobody has knocked at the registry's door
+        silent_registry.accept()
 
 
 @pytest.mark.long
