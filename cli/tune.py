@@ -47,9 +47,20 @@ def tune(  # noqa: PLR0913 - the keyword-only ones have defaults
         "trials_pruned": found.pruned,
         "trials_failed": found.failed,
     }
+    frontier = [
+        {
+            "trial": one.number,
+            "roc_auc": round(one.roc_auc, 5),
+            "microseconds a row": one.microseconds,
+            "trees": one.recipe.trees,
+            **{name: one.recipe.parameters[name] for name in ("num_leaves", "max_depth")},
+        }
+        for one in found.frontier
+    ]
     if as_json:
-        emit_json({**facts, "recipe": asdict(found.recipe), "path": str(found.path)})
+        emit_json({**facts, "recipe": asdict(found.recipe), "path": str(found.path), "frontier": frontier})
         return
+    emit_table("Quality against the cost of scoring: no trial is both better and cheaper than one of these", frontier)
     rows = {**facts, **found.recipe.described()}
     emit_table("Best recipe of the study", [{"fact": name, "value": value} for name, value in rows.items()])
     typer.echo(found.path)

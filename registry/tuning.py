@@ -22,9 +22,10 @@ from optuna.trial import Trial, TrialState
 from features.catalogue import contract_hash, feature_matrix
 from registry.accounts import Accounts
 from registry.database import one_maker
+from registry.engines import choose_engine
 from registry.evaluation import roc_auc
 from registry.holdout import is_held_out
-from registry.leaves import LeafError, check_margin_bound
+from registry.leaves import LeafError, check_margin_bound, round_leaves
 from registry.recipe import Recipe, recipe_of, write_recipe
 from registry.split import check_enough
 from registry.training import fit, fold_of_each
@@ -34,6 +35,7 @@ from runtime.files import write_whole
 STUDY = "study.db"
 RECIPE = "recipe.json"
 RECIPE_KEY = "recipe"
+COST_KEY = "microseconds_a_row"
 PATIENCE_SECONDS = 60
 """How long one process waits for another one's write to the study."""
 TRIALS_BEFORE_PRUNING = 5
@@ -54,6 +56,7 @@ class Tuned:
         recipe: The best so far.
         roc_auc: Its mean over the folds of the training part.
         path: File of the recipe.
+        frontier: The trials than which none is both better and cheaper to score, best first.
         done: Trials of the study that were measured on all folds, those of earlier runs too.
         pruned: Trials that were given up after some folds.
         failed: Trials whose margins could become too large.
@@ -62,9 +65,27 @@ class Tuned:
     recipe: Recipe
     roc_auc: float
     path: Path
+    frontier: tuple["Tried", ...]
     done: int
     pruned: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial that was measured on all folds.
+
+    Attributes:
+        number: Of the trial in its study.
+        roc_auc: Mean over the folds.
+        microseconds: What scoring a row of the left-out accounts costs with the engine that serves here, on one core.
+        recipe: What was tried.
+    """
+
+    number: int
+    roc_auc: float
+    microseconds: float
+    recipe: Recipe
 
 
 def tune(  # noqa: PLR0913 - the keyword-only ones have defaults
@@ -144,21 +165,24 @@ def _try_one(study: optuna.Study, learned: Accounts, base: Recipe) -> None:
     recipe = suggested(trial, base)
     trial.set_user_attr(RECIPE_KEY, write_recipe(recipe).decode())
     try:
-        figures = []
-        for fold, figure in enumerate(_folds(learned, recipe)):
+        figures: list[float] = []
+        costs: list[float] = []
+        for fold, (figure, cost) in enumerate(_folds(learned, recipe)):
             figures.append(figure)
+            costs.append(cost)
             trial.report(float(np.mean(figures)), fold)
             if trial.should_prune() and fold + 1 < recipe.folds:
                 study.tell(trial, state=TrialState.PRUNED)
                 return
+        trial.set_user_attr(COST_KEY, round(min(costs), 2))
         study.tell(trial, float(np.mean(figures)))
     except LeafError as error:
         trial.set_user_attr("failed_because", str(error))
         study.tell(trial, state=TrialState.FAIL)
 
 
-def _folds(learned: Accounts, recipe: Recipe) -> Iterator[float]:
-    """Yield the ROC-AUC of each fold, measured by a model of the other folds; what nobody asks for is not begun.
+def _folds(learned: Accounts, recipe: Recipe) -> Iterator[tuple[float, float]]:
+    """Yield ROC-AUC and cost of each fold, measured by a model of the other folds; what nobody asks for is not begun.
 
     Raises:
         LeafError: The margins of one can become too large.
@@ -167,11 +191,15 @@ def _folds(learned: Accounts, recipe: Recipe) -> Iterator[float]:
     matrix = feature_matrix(learned.profiles)
     at_once = min(os.cpu_count() or 1, recipe.folds)
 
-    def measure(fold: int) -> float:
+    def measure(fold: int) -> tuple[float, float]:
         left_out = fold_of == fold
-        booster = fit(learned.take(~left_out), recipe, fold + 1)
-        check_margin_bound(booster.model_to_string())
-        return roc_auc(learned.labels[left_out], booster.predict(matrix[left_out], raw_score=True))
+        text = round_leaves(fit(learned.take(~left_out), recipe, fold + 1).model_to_string())
+        check_margin_bound(text)
+        engine = choose_engine("auto", text)
+        started = time.perf_counter()
+        margins = engine.margins(matrix[left_out])
+        cost = (time.perf_counter() - started) * 1e6 / len(margins)
+        return roc_auc(learned.labels[left_out], margins.astype(np.float64)), cost
 
     with ThreadPoolExecutor(at_once) as threads:
         for start in range(0, recipe.folds, at_once):
@@ -191,4 +219,16 @@ def _result(study: optuna.Study, folder: Path) -> Tuned:
     recipe = best.user_attrs[RECIPE_KEY].encode()
     path = folder / RECIPE
     write_whole(path, recipe)
-    return Tuned(recipe_of(recipe), float(best.value), path, done, pruned, failed)
+    return Tuned(recipe_of(recipe), float(best.value), path, frontier(study), done, pruned, failed)
+
+
+def frontier(study: optuna.Study) -> tuple[Tried, ...]:
+    """Return the trials than which none is both better and cheaper, best first."""
+    found: list[Tried] = []
+    measured = [one for one in study.get_trials(states=[TrialState.COMPLETE]) if COST_KEY in one.user_attrs]
+    for one in sorted(measured, key=lambda one: one.value or 0.0, reverse=True):
+        cost = one.user_attrs[COST_KEY]
+        if not found or cost < found[-1].microseconds:
+            recipe = recipe_of(one.user_attrs[RECIPE_KEY].encode())
+            found.append(Tried(one.number, float(one.value or 0.0), cost, recipe))
+    return tuple(found)

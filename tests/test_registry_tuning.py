@@ -1,6 +1,7 @@
 """The search for a recipe: it goes on where it stopped, fails where margins get too large, and keeps the best."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from optuna.trial import TrialState
 
 from registry.holdout import is_held_out
 from registry.recipe import Recipe, RecipeError, read_recipe, write_recipe
-from registry.tuning import RECIPE_KEY, TuningError, open_study, tune
+from registry.tuning import RECIPE_KEY, TRIALS_BEFORE_PRUNING, TuningError, open_study, tune
 from tests.support_registry import small_accounts
 
 BASE = Recipe(seed=3, folds=2)
@@ -26,6 +27,30 @@ def test_a_search_goes_on_where_it_stopped_and_keeps_the_best(tmp_path: Path) ->
     trials = open_study(tmp_path, accounts.digest).get_trials()
     assert trials[0].params != trials[1].params
     assert len(trials[0].intermediate_values) == BASE.folds
+
+
+def test_no_trial_of_the_frontier_is_better_and_cheaper_than_another(tmp_path: Path) -> None:
+    found = tune(small_accounts(), tmp_path, base=BASE, trials=3)
+    assert found.frontier[0].roc_auc == found.roc_auc
+    assert found.frontier[0].recipe == found.recipe
+    assert all(one.microseconds > 0 for one in found.frontier)
+    for better, cheaper in itertools.pairwise(found.frontier):
+        assert better.roc_auc >= cheaper.roc_auc
+        assert better.microseconds > cheaper.microseconds
+
+
+def test_a_trial_that_falls_behind_is_given_up(tmp_path: Path) -> None:
+    """The study has many good trials at a first fold that no trial can reach; then the next one is not measured on."""
+    accounts = small_accounts()
+    study = open_study(tmp_path, accounts.digest)
+    for _ in range(TRIALS_BEFORE_PRUNING):
+        trial = study.ask()
+        for fold in range(BASE.folds):
+            trial.report(1.0, fold)
+        trial.set_user_attr(RECIPE_KEY, write_recipe(BASE).decode())
+        study.tell(trial, 1.0)
+    found = tune(accounts, tmp_path, base=BASE, trials=1)
+    assert (found.done, found.pruned) == (TRIALS_BEFORE_PRUNING, 1)
 
 
 def test_the_same_seed_tries_the_same_recipe_and_the_holdout_has_no_part_in_it(tmp_path: Path) -> None:
