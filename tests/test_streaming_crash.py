@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,11 @@ def crash_often(
     stream.start()
     for number, (point, who) in enumerate(plan):
         last = number == len(plan) - 1
-        send_all(settings, made[number * part : None if last else (number + 1) * part])
-        reach(stream, point, folder)
-        stream.kill(who, point)
+        with ThreadPoolExecutor(1) as sender:
+            sent = sender.submit(send_all, settings, made[number * part : None if last else (number + 1) * part])
+            reach(stream, point, folder)
+            stream.kill(who, point)
+        sent.result()
         stream.start()
     wait_until_quiet(stream, events)
     assert stream.stop() == 0
