@@ -1,5 +1,6 @@
 """Instants as text: RFC 3339, UTC, microseconds, one spelling, so that text order is time order."""
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(message) from error
 
 
+@functools.lru_cache(maxsize=64)
 def format_instant(instant: datetime) -> str:
     """Write an instant the one way it is stored and sent: `2026-01-31T12:00:00.000000Z`.
 
@@ -34,4 +36,5 @@ def format_instant(instant: datetime) -> str:
     if instant.tzinfo is None:
         message = f"{instant.isoformat()} has no zone; instants carry one here"
         raise ValueError(message)
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -59,6 +59,11 @@ RAW_COLUMNS: tuple[RawColumn, ...] = (
 )
 RAW_NAMES: tuple[str, ...] = tuple(column.name for column in RAW_COLUMNS)
 OPTIONAL_NAMES: tuple[str, ...] = tuple(column.name for column in RAW_COLUMNS if not column.required)
+COUNT_AS_MISSING = tuple(
+    (position, column.name)
+    for position, column in enumerate(RAW_COLUMNS)
+    if not column.required and column.name != "has_url"
+)
 FLAG_NAMES: tuple[str, ...] = tuple(column.name for column in RAW_COLUMNS if column.kind == "flag")
 
 
@@ -107,7 +112,9 @@ def missing_fields(values: Sequence[float | bool | None]) -> tuple[str, ...]:
     `has_url` does not count: no labelled account has it known, so a model learns nothing from it either way.
     """
     return tuple(
-        name
-        for name, value in zip(RAW_NAMES, values, strict=True)
-        if name != "has_url" and (value is None or value != value)  # noqa: PLR0124 - NaN differs from itself
+        [
+            name
+            for position, name in COUNT_AS_MISSING
+            if (value := values[position]) is None or value != value  # noqa: PLR0124 - NaN differs from itself
+        ]
     )

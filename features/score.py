@@ -1,7 +1,10 @@
 """The score: from calibrated P(untrustworthy) to the 0-100 that people read, and the words beside it."""
 
+import functools
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -142,20 +145,27 @@ class Score(Profile, frozen=True, kw_only=True):
     provenance: Provenance | None = None
 
 
-def result_fields(hundredths: int) -> dict[str, Any]:
-    """Return the score and the words that follow from it, by the names they are stored and sent under."""
-    return {
-        "hundredths": hundredths,
-        "trust_score": trust_score(hundredths),
-        "is_trustworthy": is_trustworthy(hundredths),
-        "confidence": confidence(hundredths),
-        "risk_level": risk_level(hundredths),
-    }
+@functools.lru_cache(maxsize=FULL + 1)
+def result_fields(hundredths: int) -> Mapping[str, Any]:
+    """Return the score and the words that follow from it, by the names they are stored and sent under.
+
+    There are few scores and many events, so each result is put together once.
+    """
+    return MappingProxyType(
+        {
+            "hundredths": hundredths,
+            "trust_score": trust_score(hundredths),
+            "is_trustworthy": is_trustworthy(hundredths),
+            "confidence": confidence(hundredths),
+            "risk_level": risk_level(hundredths),
+        }
+    )
 
 
 def realtime_score(event: Event, verdict: Verdict, *, at: datetime, provenance: Provenance | None = None) -> Score:
     """Put together the score of an event that the speed layer saw, or of a profile that was sent to be scored."""
-    raw: dict[str, Any] = dict(zip(RAW_NAMES, event.values(), strict=True))
+    values = event.values()
+    raw: dict[str, Any] = dict(zip(RAW_NAMES, values, strict=True))
     return Score(
         kol_id=event.kol_id,
         event_id=event.event_id,
@@ -167,11 +177,17 @@ def realtime_score(event: Event, verdict: Verdict, *, at: datetime, provenance: 
         model_sha=verdict.maker.model_sha,
         promotion_seq=verdict.maker.promotion_seq,
         model_version=verdict.maker.model_version,
-        timestamp=format_instant(at),
-        missing=missing_fields(event.values()),
+        timestamp=_stamp(at),
+        missing=missing_fields(values),
         out_of_range=verdict.out_of_range,
         provenance=provenance,
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _stamp(at: datetime) -> str:
+    """Write the moment of scoring, which all events of a micro-batch share."""
+    return format_instant(at)
 
 
 def decode_score(data: bytes) -> Score:

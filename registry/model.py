@@ -41,6 +41,13 @@ class Scored:
         """Name the raw fields of one profile that are outside the training ranges."""
         return tuple(itertools.compress(RAW_NAMES, self.outside[row]))
 
+    def all_out_of_range(self) -> list[tuple[str, ...]]:
+        """Name them for every profile; most are inside, and cost next to nothing."""
+        found: list[tuple[str, ...]] = [()] * len(self.outside)
+        for row in np.flatnonzero(self.outside.any(axis=1)).tolist():
+            found[row] = self.out_of_range(row)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class TrustModel:

@@ -132,8 +132,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     ) -> Self:
         """Answer with a score made just now, of a profile or, without one, of ready-made features."""
         moment = format_instant(now)
-        result = result_fields(verdict.hundredths)
-        del result["hundredths"]
+        result = {name: value for name, value in result_fields(verdict.hundredths).items() if name != "hundredths"}
         return cls(
             kol_id=named.kol_id if named else None,
             **result,

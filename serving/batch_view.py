@@ -100,7 +100,6 @@ def scores_of(batch: pa.RecordBatch) -> Iterator[Score]:
     plain = [batch[name].to_pylist() for name in names]
     times = [_texts(batch[name]) for name in ("event_time", "timestamp")]
     lists = [_name_lists(batch[name]) for name in ("missing", "out_of_range")]
-    results = _result_fields()
     columns = zip(batch["hundredths"].to_pylist(), *times, *lists, zip(*plain, strict=True), strict=True)
     for hundredths, event_time, timestamp, missing, out_of_range, values in columns:
         fields: dict[str, Any] = dict(zip(names, values, strict=True))
@@ -111,7 +110,7 @@ def scores_of(batch: pa.RecordBatch) -> Iterator[Score]:
             out_of_range=out_of_range,
             prediction_source="batch",
             **fields,
-            **results[hundredths],
+            **result_fields(hundredths),
         )
 
 
@@ -142,12 +141,6 @@ def _any_null(batch: pa.RecordBatch, names: tuple[str, ...]) -> NDArray[np.bool_
 
 
 @functools.cache
-def _result_fields() -> list[dict[str, Any]]:
-    """Return what follows from each of the 10,001 scores, by hundredths."""
-    return [result_fields(hundredths) for hundredths in range(FULL + 1)]
-
-
-@functools.cache
 def results() -> dict[str, NDArray[Any]]:
     """Return what follows from each of the 10,001 scores, by column and hundredths."""
-    return {name: np.array([fields[name] for fields in _result_fields()]) for name in RESULT_NAMES}
+    return {name: np.array([fields[name] for fields in map(result_fields, range(FULL + 1))]) for name in RESULT_NAMES}

@@ -1,10 +1,10 @@
 """What becomes of each event: scored or rejected, exactly one of the two. No Spark in here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 
 from features.event import Event, decode_event
 from features.profile import Profiles
@@ -14,8 +14,7 @@ from features.score import Provenance, ScoreDomainError, Verdict, encode_score, 
 from streaming.live import Scorer, Scorers
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One Kafka message as it came; `appended_at` is the broker's clock (UTC)."""
 
     value: bytes | None
@@ -24,8 +23,7 @@ class Message:
     appended_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """One message to write.
 
     Attributes:
@@ -66,8 +64,8 @@ def outcomes(messages: Sequence[Message], scorers: Scorers, *, at: datetime) -> 
 def judge(profiles: Profiles, scorer: Scorer) -> list[Verdict]:
     """Score profiles together; one verdict each, in order."""
     scored = scorer.model.score(profiles)
-    hundredths = scored.hundredths.tolist()
-    return [Verdict(each, scored.out_of_range(row), scorer.maker) for row, each in enumerate(hundredths)]
+    both = zip(scored.hundredths.tolist(), scored.all_out_of_range(), strict=True)
+    return [Verdict(hundredths, outside, scorer.maker) for hundredths, outside in both]
 
 
 def judge_in_shadow(profiles: Profiles, scorer: Scorer | None) -> list[Verdict]:
