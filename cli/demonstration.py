@@ -20,12 +20,14 @@ from cli.services import STREAM, start_services, stop_services
 from cli.setup import ensure_ready
 from features.event import Event
 from registry.accounts import Accounts, find_accounts
+from registry.bundle import bundled_package
 from registry.looks import record_look
 from registry.register_trust_models import find_registered, release
 from registry.replay import account_events
 from registry.staging import register
+from registry.tracking import Version
 from registry.training import train
-from registry.truth import open_registry
+from registry.truth import Registry, open_registry
 from runtime.broker import start_broker
 from runtime.failure import HandledError
 from runtime.processes import running
@@ -134,23 +136,33 @@ def services_end(settings: Settings, *, keep: bool) -> Iterator[None]:
 def release_model(settings: Settings, steps: Steps, accounts: Accounts) -> tuple[str, dict[str, float]]:
     """Train, log, register, validate and promote; a model of the same data and code is not trained again.
 
+    Generated accounts teach nothing about real ones: with them the model that comes with the code is released.
+
     Returns:
         Production's name and its figures.
     """
     with steps.step("registry", "open the model registry"):
         registry = open_registry(settings)
-        version = find_registered(registry, accounts)
-    if version is None:
-        with steps.step("train", f"train on {len(accounts):,} accounts"):
-            trained = train(accounts)
-            record_look(settings.home, trained.package.sha, accounts.digest, trained.metrics)
+    if accounts.synthetic:
+        steps.note("the model is the one that comes with the code, trained on real accounts (registry/bundled)")
         with steps.step("register", "log to MLflow and register"):
-            version = register(registry, trained.package)
+            version = register(registry, bundled_package())
+    else:
+        version = find_registered(registry, accounts) or train_version(settings, steps, registry, accounts)
     with steps.step("promote", "validate and promote"):
         released = release(registry, version, accounts)
         package = registry.tracking.package(version)
     production = released.production
     return f"{production.name}-Production-v{production.version}", package.verified_manifest().metrics
+
+
+def train_version(settings: Settings, steps: Steps, registry: Registry, accounts: Accounts) -> Version:
+    """Train, log and register."""
+    with steps.step("train", f"train on {len(accounts):,} accounts"):
+        trained = train(accounts)
+        record_look(settings.home, trained.package.sha, accounts.digest, trained.metrics)
+    with steps.step("register", "log to MLflow and register"):
+        return register(registry, trained.package)
 
 
 def replay(settings: Settings, steps: Steps, events: Sequence[Event]) -> None:

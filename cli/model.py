@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.context import AsJson, settings_of
+from cli.model_bundle import bundle
 from cli.model_diff import diff
 from cli.model_history import history
 from cli.model_shadow import shadow_report
@@ -44,6 +45,7 @@ def build_verbs() -> typer.Typer:
     app.command("diff")(diff)
     app.command("shadow-report")(shadow_report)
     app.command("history")(history)
+    app.command("bundle")(bundle)
     return app
 
 
@@ -98,7 +100,8 @@ def register(
     context: typer.Context,
     *,
     path: Annotated[
-        Path | None, typer.Argument(help="Folder that './kol train' printed; the newest by default.")
+        str | None,
+        typer.Argument(help="Folder that './kol train' printed, the newest by default; or bundled: what comes along."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -106,11 +109,11 @@ def register(
 
     Example: ./kol model register
     """
-    from registry.shelf import read_package
+    from cli.score_models import package_of
     from registry.staging import register as register_package
 
     settings = settings_of(context)
-    package = read_package(path or _newest_trained(settings))
+    package = package_of(path or str(_newest_trained(settings)))
     registry = open_models(settings)
     with Steps().step("register", "registering"):
         version = register_package(registry, package)

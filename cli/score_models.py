@@ -38,7 +38,7 @@ def find_model(settings: Settings, asked: str) -> Scorer:
 
 
 def find_package(settings: Settings, asked: str) -> NamedPackage:
-    """Find the files of the model that was asked for: `production`, a version's number, or the folder of a package.
+    """Find the files of a model: `production`, `bundled`, a version's number, or the folder of a package.
 
     A folder whose name is a number is written as `./3`.
 
@@ -51,11 +51,25 @@ def find_package(settings: Settings, asked: str) -> NamedPackage:
         return production_package(settings)
     if asked.isdecimal():
         return registered_package(settings, int(asked))
+    package = package_of(asked)
+    return NamedPackage(f"{package.verified_manifest().name}-{package.sha[:12]}", package)
+
+
+def package_of(asked: str) -> Package:
+    """Read the model that comes with the code (`bundled`), or the one in a folder, which may come from anywhere.
+
+    Raises:
+        ShelfError: There is no model in that folder.
+        ModelRefusedError: It cannot be read safely.
+    """
+    from registry.bundle import BUNDLED, bundled_package
     from registry.quarantine import look_at
 
+    if asked == BUNDLED:
+        return bundled_package()
     package = read_package(Path(asked))
     look_at(package)
-    return NamedPackage(f"{package.verified_manifest().name}-{package.sha[:12]}", package)
+    return package
 
 
 def production_package(settings: Settings) -> NamedPackage:

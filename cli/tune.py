@@ -1,13 +1,16 @@
 """`./kol tune`: a search for a better recipe, in a study that goes on where it stopped."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.context import AsJson, settings_of
 from cli.output import emit_json, emit_table
 from cli.train import Dataset, announce, progress_on
+
+if TYPE_CHECKING:
+    from registry.tuning import Tuned
 
 TUNING = Path("tuning")
 """Folder below HOME of the study and of the best recipe."""
@@ -47,20 +50,27 @@ def tune(  # noqa: PLR0913 - the keyword-only ones have defaults
         "trials_pruned": found.pruned,
         "trials_failed": found.failed,
     }
-    frontier = [
+    if as_json:
+        emit_json({**facts, "recipe": asdict(found.recipe), "path": str(found.path), "frontier": frontier_rows(found)})
+        return
+    emit_table(
+        "Quality against the cost of scoring: no trial is both better and cheaper than one of these",
+        frontier_rows(found),
+    )
+    rows = {**facts, **found.recipe.described()}
+    emit_table("Best recipe of the study", [{"fact": name, "value": value} for name, value in rows.items()])
+    typer.echo(found.path)
+
+
+def frontier_rows(found: "Tuned") -> list[dict[str, object]]:
+    """Describe the trials than which none is both better and cheaper to score."""
+    return [
         {
             "trial": one.number,
             "roc_auc": round(one.roc_auc, 5),
-            "microseconds a row": one.microseconds,
+            "microseconds_a_row": one.microseconds,
             "trees": one.recipe.trees,
             **{name: one.recipe.parameters[name] for name in ("num_leaves", "max_depth")},
         }
         for one in found.frontier
     ]
-    if as_json:
-        emit_json({**facts, "recipe": asdict(found.recipe), "path": str(found.path), "frontier": frontier})
-        return
-    emit_table("Quality against the cost of scoring: no trial is both better and cheaper than one of these", frontier)
-    rows = {**facts, **found.recipe.described()}
-    emit_table("Best recipe of the study", [{"fact": name, "value": value} for name, value in rows.items()])
-    typer.echo(found.path)

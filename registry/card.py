@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from registry.package import Manifest
+from registry.package import REFITTED, Manifest
 
 CARD = """\
 # Model card: {name}
@@ -23,13 +23,17 @@ gives a margin; its sigmoid is the *uncalibrated P(untrustworthy)*: high is bad.
 
 {training}
 
-The data is *Twitter human bots*, CC BY-SA 3.0, ages as of the crawl on 2020-08-19; see the data card for what it lacks.
+{data}
 
 ## How good it is
 
-On accounts that no training and no choice has seen:
+{measured_on}
 
 {metrics}
+
+By part of these accounts:
+
+{parts}
 
 `prevalence` is the share of untrustworthy accounts there; a brand's shortlist has another, and the share of warnings
 that are right moves with it.
@@ -49,6 +53,11 @@ A profile outside these ranges is scored and marked `out_of_range`. Likes are li
 """
 
 
+REAL = """The data is *Twitter human bots*, CC BY-SA 3.0, ages as of the crawl on 2020-08-19; the data card says what it
+lacks. The accounts themselves are not passed on with the model."""
+GENERATED = "The accounts were generated."
+
+
 def model_card(manifest: Manifest, sha: str) -> str:
     """Write the card of a packaged model as Markdown."""
     return CARD.format(
@@ -60,9 +69,37 @@ def model_card(manifest: Manifest, sha: str) -> str:
         slope=manifest.calibration.slope,
         intercept=manifest.calibration.intercept,
         training=table("fact", manifest.training),
-        metrics=table("figure", {name: f"{value:.4f}" for name, value in manifest.metrics.items()}),
+        measured_on=_measured_on(manifest),
+        data=GENERATED if manifest.synthetic else REAL,
+        metrics=table("figure", {name: f"{value:.4f}" for name, value in manifest.metrics.items() if "." not in name}),
+        parts=_parts(manifest.metrics),
         ranges=table("fact", {name: f"{low:,.0f} to {high:,.0f}" for name, (low, high) in manifest.ranges.items()}),
         youngest=f"{manifest.ranges['account_age_days'][0]:,.0f}" if "account_age_days" in manifest.ranges else "?",
+    )
+
+
+def _parts(metrics: Mapping[str, float]) -> str:
+    """Write the figures of the slices as a table, a line each; they are named `slice.PART.FIGURE`."""
+    parts: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        if name.count(".") == 2:
+            _, part, figure = name.split(".")
+            parts.setdefault(part, {})[figure] = value
+    if not parts:
+        return "not measured"
+    figures = list(next(iter(parts.values())))
+    head = [f"| part | {' | '.join(figures)} |", "|---" * (len(figures) + 1) + "|"]
+    lines = [f"| {part} | {' | '.join(f'{found[name]:.4f}' for name in figures)} |" for part, found in parts.items()]
+    return "\n".join([*head, *lines])
+
+
+def _measured_on(manifest: Manifest) -> str:
+    """Say whose figures these are: a model that learned all accounts has none of its own."""
+    if REFITTED not in manifest.training:
+        return "On accounts that no training has seen:"
+    return (
+        f"This model learned all {manifest.training['rows']} accounts, so nothing is left to measure it on. These are "
+        f"the figures of {manifest.training['metrics_from']}:"
     )
 
 

@@ -105,7 +105,10 @@ class Shelf:
         """
         activations = self.activations()
         if not activations:
-            raise ShelfError(f"no model in {self.folder} is in Production; run ./kol train, then ./kol model promote")
+            raise ShelfError(
+                f"no model in {self.folder} is in Production; take the one that comes with the code (./kol model "
+                "register bundled) or your own (./kol train, ./kol model register), then: ./kol model promote VERSION"
+            )
         return activations[-1]
 
     def activate(self, activation: Activation) -> None:
