@@ -6,7 +6,7 @@ import typer
 
 from cli.context import AsJson, settings_of
 from cli.output import emit_json, emit_table
-from cli.train import Dataset, announce
+from cli.train import Dataset, announce, note_look
 from cli.versions import VersionWord, find_version, open_models, row_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def diff(
     accounts = find_accounts(settings).load()
     announce(accounts)
     found = compare(registry.package(old), registry.package(new), accounts, registry.engine)
+    for version, figure in zip((old, new), found.roc_auc, strict=True):
+        if figure is not None:
+            note_look(settings.home, version.sha, accounts.digest, {"roc_auc": figure})
     history = registry.history()
     rows = {"a": row_of(old, history), "b": row_of(new, history)}
     if as_json:
@@ -51,10 +54,10 @@ def diff(
 def _rows(found: "Comparison") -> list[dict[str, object]]:
     """Describe the scores of the accounts."""
     moved = found.drift
-    first, second = found.roc_auc
+    first, second = ("it learned these accounts" if one is None else f"{one:.5f}" for one in found.roc_auc)
     return [
-        {"what": "roc_auc on the holdout, a", "value": f"{first:.5f}"},
-        {"what": "roc_auc on the holdout, b", "value": f"{second:.5f} ({second - first:+.5f})"},
+        {"what": "roc_auc on the holdout, a", "value": first},
+        {"what": "roc_auc on the holdout, b", "value": second},
         {"what": "accounts", "value": moved.accounts},
         {"what": "risk levels that flip", "value": f"{moved.flips} ({moved.flipped_share:.2%})"},
         {"what": "mean change of the score, points", "value": f"{moved.mean_change:+.2f}"},

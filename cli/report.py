@@ -7,6 +7,7 @@ import typer
 
 from cli.context import AsJson, settings_of
 from cli.output import emit_json, to_people
+from cli.train import note_look
 
 
 def report(
@@ -22,15 +23,17 @@ def report(
     """
     from cli.score_models import find_package
     from registry.accounts import find_accounts
-    from registry.holdout import is_held_out
+    from registry.looks import refuse_learned
     from registry.report import write_report
 
     settings = settings_of(context, dataset=dataset)
     found = find_package(settings, model)
     accounts = find_accounts(settings).load()
+    refuse_learned(found.package.verified_manifest(), accounts.digest)
     folder = out or settings.home.resolve() / "reports" / found.package.sha[:12]
     with to_people().status("drawing"):
-        page = write_report(found.package, accounts.take(is_held_out(accounts.ids)), folder)
+        page = write_report(found.package, accounts, folder, prevalence=settings.prevalence)
+    note_look(settings.home, found.package.sha, accounts.digest, found.package.verified_manifest().metrics)
     if as_json:
         emit_json({"model": found.name, "page": str(page), "card": str(folder / "model-card.md")})
     else:

@@ -34,6 +34,8 @@ Dataset = Annotated[
     Path | None, typer.Option(help="CSV of labelled accounts, with the upstream's columns; KOL_DATASET by default.")
 ]
 
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="JSON of choices, such as './kol tune' writes.")]
+
 Refit = Annotated[bool, typer.Option("--refit/--no-refit", help="Train once more on all rows, the locked ones too.")]
 Report = Annotated[bool, typer.Option("--report", help="Also measure out of time: five more fits, before 2017.")]
 
@@ -51,7 +53,7 @@ def train(  # noqa: PLR0913 - the keyword-only ones have defaults
         Path | None,
         typer.Option(help="CSV of other labelled accounts to measure on; then all of the first are learned."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="JSON of choices, such as './kol tune' writes.")] = None,
+    recipe: RecipeFile = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of every chance in the training; 1 by default.")] = None,
     refit: Refit = True,
     report: Report = False,
@@ -69,15 +71,14 @@ def train(  # noqa: PLR0913 - the keyword-only ones have defaults
     """
     from registry.accounts import find_accounts
 
-    _check_flags(ensemble=ensemble, report=report)
     settings = settings_of(context, dataset=dataset)
     started = time.monotonic()
     accounts = find_accounts(settings).load()
     announce(accounts)
-    choices = _choices(recipe, seed)
+    choices = choices_of(recipe, seed)
     trained = _fit(accounts, _load(holdout) if holdout else None, choices, ensemble=ensemble)
     made = _fit_all(accounts, trained, choices, ensemble=ensemble) if refit and not holdout else trained.package
-    eras = _measure_eras(trained, choices) if report else None
+    eras = _measure_eras(trained, choices, ensemble=ensemble) if report else None
     looks = None if holdout else _count_look(settings.home, trained)
     facts = {
         **_facts(accounts, trained, made, seconds=time.monotonic() - started),
@@ -85,12 +86,6 @@ def train(  # noqa: PLR0913 - the keyword-only ones have defaults
         **_keep(settings.home.resolve() / TRAINED, made, trained.package),
     }
     _emit(facts, trained, eras, as_json=as_json)
-
-
-def _check_flags(*, ensemble: bool, report: bool) -> None:
-    """Refuse flags that do not go together."""
-    if ensemble and report:
-        raise typer.BadParameter("--report measures LightGBM alone; leave out one of --ensemble and --report")
 
 
 def announce(accounts: "Accounts") -> None:
@@ -127,7 +122,7 @@ def _load(path: Path) -> "Accounts":
     return accounts
 
 
-def _choices(path: Path | None, seed: int | None) -> "Recipe":
+def choices_of(path: Path | None, seed: int | None) -> "Recipe":
     """Return the recipe of a file or the default one, with another seed if one is given."""
     from registry.recipe import Recipe, read_recipe
 
@@ -155,25 +150,37 @@ def _fit_all(accounts: "Accounts", trained: "Trained", recipe: "Recipe", *, ense
             from registry.ensemble_recipe import EnsembleRecipe
             from registry.ensemble_training import refit_ensemble
 
-            return refit_ensemble(accounts, trained, EnsembleRecipe(recipe), progress=told)
+            return refit_ensemble(accounts, trained.package, EnsembleRecipe(recipe), progress=told)
         from registry.training import refit
 
-        return refit(accounts, trained, recipe, progress=told)
+        return refit(accounts, trained.package, recipe, progress=told)
 
 
-def _measure_eras(trained: "Trained", recipe: "Recipe") -> "OutOfTime":
+def _measure_eras(trained: "Trained", recipe: "Recipe", *, ensemble: bool) -> "OutOfTime":
     """Measure out of time under a progress bar; the locked holdout has no part in it."""
-    from registry.eras import out_of_time
-
     with progress_on("out of time") as told:
+        if ensemble:
+            from registry.ensemble_eras import ensemble_out_of_time
+            from registry.ensemble_recipe import EnsembleRecipe
+
+            return ensemble_out_of_time(trained.learned, EnsembleRecipe(recipe), progress=told)
+        from registry.eras import out_of_time
+
         return out_of_time(trained.learned, recipe, progress=told)
 
 
 def _count_look(home: Path, trained: "Trained") -> int:
     """Record the look at the locked holdout; return how many there were."""
+    return note_look(home, trained.package.sha, trained.learned.digest, trained.metrics)
+
+
+def note_look(home: Path, sha: str, dataset_sha256: str, metrics: dict[str, float]) -> int:
+    """Record a look at the locked holdout, and say which one it is; return that."""
     from registry.looks import record_look
 
-    return record_look(home, trained.package.sha, trained.learned.digest, trained.metrics)
+    number = record_look(home, sha, dataset_sha256, metrics)
+    to_people().print(f"look {number} at the locked holdout of these accounts (HOME/trained/looks.jsonl)")
+    return number
 
 
 def _keep(folder: Path, made: "Package", measured: "Package") -> dict[str, str]:

@@ -30,10 +30,12 @@ class Rules(Struct, frozen=True):
     Attributes:
         margin: ROC-AUC that it must gain.
         most_flips: Largest share of accounts whose risk level may change, 0 to 1.
+        least_shadow: Events that it must have scored in the shadow, where it has scored any.
     """
 
     margin: float = 0.01
     most_flips: float = 1.0
+    least_shadow: int = 1_000
 
 
 class Checks(Struct, frozen=True):

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
+from features.score import Hundredths
 from registry.accounts import Accounts
 from registry.drift import Drift, drift
 from registry.engines import EngineKind
 from registry.evaluation import roc_auc
 from registry.holdout import is_held_out
-from registry.model import cached_model
+from registry.looks import has_learned
+from registry.model import TrustModel, cached_model
 from registry.package import Package
 
 PARTS = ("metrics", "training", "ranges", "calibration")
@@ -32,12 +34,12 @@ class Comparison(Struct, frozen=True):
     Attributes:
         differences: All items of the two manifests that differ.
         drift: How scores of the same accounts move from A to B.
-        roc_auc: On the locked holdout of these accounts, by A and by B.
+        roc_auc: On the locked holdout of these accounts, by A and by B; None for a model that learned them.
     """
 
     differences: tuple[Difference, ...]
     drift: Drift
-    roc_auc: tuple[float, float]
+    roc_auc: tuple[float | None, float | None]
 
 
 def compare(a: Package, b: Package, accounts: Accounts, engine: EngineKind) -> Comparison:
@@ -50,10 +52,15 @@ def compare(a: Package, b: Package, accounts: Accounts, engine: EngineKind) -> C
     old, new = (model.score(accounts.profiles).hundredths for model in (first, second))
     held = is_held_out(accounts.ids)
     labels = accounts.labels[held]
+
+    def figure(model: TrustModel, hundredths: Hundredths) -> float | None:
+        learned = has_learned(model.manifest, accounts.digest)
+        return None if learned else roc_auc(labels, -hundredths[held].astype(float))
+
     return Comparison(
         differences=differences(a, b),
         drift=drift(new, old),
-        roc_auc=(roc_auc(labels, -old[held].astype(float)), roc_auc(labels, -new[held].astype(float))),
+        roc_auc=(figure(first, old), figure(second, new)),
     )
 
 

@@ -33,7 +33,7 @@ from registry.model import unpack
 from registry.package import Manifest, Package
 from registry.split import TrainingError, split_accounts
 from registry.stacking import Margins
-from registry.training import Progress, Trained, _facts, _manifest, fold_of_each, refit_facts
+from registry.training import REFIT_SPLIT, Progress, Trained, draft_manifest, fold_of_each, refit_facts, training_facts
 from registry.trees import ModelTextError
 from registry.truth import ENSEMBLE_NAME
 
@@ -61,7 +61,7 @@ def train_ensemble(
     """
     recipe = recipe or EnsembleRecipe()
     learned, held, split = split_accounts(accounts, measured_on)
-    text, platt = _model(learned, recipe, progress or _tell_nobody)
+    text, platt = fit_ensemble(learned, recipe, progress)
     draft = _described(learned, text, platt, _told(learned, len(held), recipe, split))
     model = unpack(Package.of(draft, text))
     metrics = evaluation.evaluate(model, held.profiles, held.labels)
@@ -71,17 +71,18 @@ def train_ensemble(
 
 
 def refit_ensemble(
-    accounts: Accounts, honest: Trained, recipe: EnsembleRecipe, *, progress: Progress | None = None
+    accounts: Accounts, honest: Package, recipe: EnsembleRecipe, *, progress: Progress | None = None
 ) -> Package:
     """Train the same recipe on all accounts, those too that `honest` was measured on; see `registry.training.refit`.
 
     Raises:
         TrainingError: See `registry.training.train`.
     """
-    text, platt = _model(accounts, recipe, progress or _tell_nobody)
-    facts = _told(accounts, honest.holdout_rows, recipe, "refitted on all rows")
+    text, platt = fit_ensemble(accounts, recipe, progress)
+    measured = honest.verified_manifest()
+    facts = _told(accounts, int(measured.training["holdout_rows"]), recipe, REFIT_SPLIT)
     draft = _described(accounts, text, platt, {**facts, **refit_facts(honest)})
-    package = Package.of(msgspec.structs.replace(draft, metrics=honest.package.verified_manifest().metrics), text)
+    package = Package.of(msgspec.structs.replace(draft, metrics=measured.metrics), text)
     unpack(package)
     return package
 
@@ -98,10 +99,16 @@ def ensemble_fingerprint(dataset_sha256: str, recipe: EnsembleRecipe, split: str
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _model(learned: Accounts, recipe: EnsembleRecipe, progress: Progress) -> tuple[str, calibration.Platt]:
-    """Return the checked text of the parts and the calibration."""
+def fit_ensemble(
+    learned: Accounts, recipe: EnsembleRecipe, progress: Progress | None = None
+) -> tuple[str, calibration.Platt]:
+    """Return the checked text of the parts and the calibration, learned from all the accounts given.
+
+    Raises:
+        TrainingError: No usable ensemble comes of them.
+    """
     try:
-        parts, outputs = _fit_all(learned, recipe, progress)
+        parts, outputs = _fit_all(learned, recipe, progress or _tell_nobody)
         parts = msgspec.structs.replace(parts, stacking=fit_stacking(outputs, learned.labels))
         parts.stacking.check()
         _check_unknowns(parts)
@@ -137,13 +144,13 @@ def _check_unknowns(parts: Parts) -> None:
 
 def _described(learned: Accounts, text: str, platt: calibration.Platt, facts: dict[str, str]) -> Manifest:
     """Describe the ensemble, without figures yet."""
-    return msgspec.structs.replace(_manifest(learned, text, platt, facts), name=ENSEMBLE_NAME, kind="ensemble")
+    return msgspec.structs.replace(draft_manifest(learned, text, platt, facts), name=ENSEMBLE_NAME, kind="ensemble")
 
 
 def _told(learned: Accounts, holdout_rows: int, recipe: EnsembleRecipe, split: str) -> dict[str, str]:
     """Say how the ensemble was made."""
     return {
-        **_facts(learned, holdout_rows, recipe.base, split),
+        **training_facts(learned, holdout_rows, recipe.base, split),
         **recipe.described(),
         **_versions(),
         "fingerprint": ensemble_fingerprint(learned.digest, recipe, split),

@@ -1,5 +1,6 @@
 """The gate to Production: a model passes when it is fit for use and better than the one in use, on the same rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +16,16 @@ from registry.engines import EngineKind
 from registry.evaluation import calibration_error, roc_auc
 from registry.holdout import is_held_out
 from registry.model import TrustModel, cached_model
-from registry.package import REFITTED, ModelRefusedError, Package
+from registry.package import METRICS_FROM, REFITTED, ModelRefusedError, Package
+from registry.shadow import ShadowTraffic
 from registry.validation import validate
 
 GAIN = "gain in roc_auc over Production"
 SURE_GAIN = "gain at the lower end of its 95 % interval"
 ECE = "ece15 on the holdout"
 FLIPS = "share of risk levels that flip"
+TWIN = "measured in the stead of"
+LIVE_FLIPS = "share of KOLs whose risk level would flip, in the shadow"
 
 MOST_LOSS = 0.005
 """ROC-AUC. A gain on few accounts may be chance: it does not pass unless a loss of more than this is ruled out."""
@@ -54,8 +58,23 @@ class Measured:
         return 1.0 - self.old / FULL
 
 
-def judge(
-    candidate: Package, production: Package | None, accounts: Accounts | None, *, rules: Rules, engine: EngineKind
+TwinOf = Callable[[Package], Package | None]
+"""Tells what is measured in a model's stead: the model itself, a refit's twin, or None when that is not at hand."""
+
+
+def itself(package: Package) -> Package | None:
+    """Return the model itself, and nothing for a refit: its twin is not at hand."""
+    return None if REFITTED in package.verified_manifest().training else package
+
+
+def judge(  # noqa: PLR0913 - the keyword-only ones are the circumstances
+    candidate: Package,
+    production: Package | None,
+    accounts: Accounts | None,
+    *,
+    rules: Rules,
+    engine: EngineKind,
+    twin_of: TwinOf = itself,
 ) -> Checks:
     """Decide whether `candidate` may replace `production`.
 
@@ -67,6 +86,7 @@ def judge(
             their holdout. Else the stored figures count, if they come from the same data.
         rules: What it must be.
         engine: What to score with; both give the same figures.
+        twin_of: Finds what is measured in the stead of a refit, which knows the holdout.
 
     Returns:
         The lines of the verdict: validation's, then the gate's.
@@ -75,14 +95,41 @@ def judge(
     if production is None or not validation.passed:
         return validation
     try:
-        in_use = cached_model(production, engine)
+        serving = cached_model(production, engine)
     except ModelRefusedError as error:
         line = Check("Production", str(error), "anything: a model that cannot be loaded may be replaced", passed=True)
         return Checks((*validation.lines, line))
-    new = cached_model(candidate, engine)
-    measured = measure(new, in_use, accounts)
-    lines = measured_lines(measured, rules) if measured else (_stored_gain(new, in_use, rules),)
-    return Checks((*validation.lines, _data(new, in_use), *lines))
+    data = _data(cached_model(candidate, engine), serving)
+    twins = (twin_of(candidate), twin_of(production))
+    compared = _compared(*twins, accounts, rules=rules, engine=engine)
+    return Checks((*validation.lines, data, *_twin_lines(candidate, production, *twins), *compared))
+
+
+def _compared(
+    new: Package | None, in_use: Package | None, accounts: Accounts | None, *, rules: Rules, engine: EngineKind
+) -> tuple[Check, ...]:
+    """Compare two models that may be measured, on the holdout or by their stored figures; nothing of absent ones."""
+    if new is None or in_use is None:
+        return ()
+    ours, theirs = cached_model(new, engine), cached_model(in_use, engine)
+    measured = measure(ours, theirs, accounts)
+    return measured_lines(measured, rules) if measured else (_stored_gain(ours, theirs, rules),)
+
+
+def _twin_lines(
+    candidate: Package, production: Package, new: Package | None, in_use: Package | None
+) -> tuple[Check, ...]:
+    """Say of each refit which model is measured in its stead; one whose twin is not at hand fails."""
+    sides = (("the new model", candidate, new), ("Production", production, in_use))
+    return tuple(_twin_line(*side) for side in sides if REFITTED in side[1].verified_manifest().training)
+
+
+def _twin_line(whose: str, refit: Package, twin: Package | None) -> Check:
+    """Say which model is measured in the stead of a refit."""
+    named = refit.verified_manifest().training.get(METRICS_FROM, "unknown")[:12]
+    told = f"{named}, of the same recipe" if twin else f"{named}, which is not registered or not its twin"
+    bound = "registered: a refit knows the holdout, nothing can be measured on it"
+    return Check(f"{TWIN} {whose}", told, bound, passed=twin is not None)
 
 
 def measure(new: TrustModel, in_use: TrustModel, accounts: Accounts | None) -> Measured | None:
@@ -110,6 +157,24 @@ def measured_lines(measured: Measured, rules: Rules) -> tuple[Check, ...]:
         _calibration(labels, ours),
         *tiers,
         _flips(measured, rules.most_flips),
+    )
+
+
+def is_measured(checks: Checks) -> bool:
+    """Tell whether a verdict came of a look at the holdout, and not of stored figures alone."""
+    return any(line.name == SURE_GAIN for line in checks.lines)
+
+
+def shadow_lines(traffic: ShadowTraffic, rules: Rules) -> tuple[Check, ...]:
+    """Return the lines about live events, where there were any: enough of them, and the KOLs whose level would flip."""
+    name, bound = "events scored in the shadow", f">= {rules.least_shadow}, where there are any"
+    if not traffic.events:
+        return (Check(name, "none: there was no shadow traffic", bound, passed=True),)
+    flipped = traffic.kols_that_flip / traffic.kols
+    told = f"{flipped:.4f} ({traffic.kols_that_flip} of {traffic.kols} KOLs)"
+    return (
+        Check(name, traffic.events, bound, passed=traffic.events >= rules.least_shadow),
+        Check(LIVE_FLIPS, told, f"<= {rules.most_flips:g}", passed=flipped <= rules.most_flips),
     )
 
 

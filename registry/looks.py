@@ -9,12 +9,36 @@ from msgspec import Struct
 
 from features.instant import format_instant
 from registry.audit import who
+from registry.package import REFITTED, Manifest
 from runtime.clock import Clock, utc_now
+from runtime.failure import HandledError
 
 LOOKS = Path("trained", "looks.jsonl")
 """One JSON value a line, below HOME; only ever appended to."""
 TOLD = ("roc_auc", "ece15", "brier")
 """Figures that are kept with a look."""
+
+
+class LearnedError(HandledError):
+    """A model was to be measured on accounts that it learned; the message says which model can be."""
+
+
+def refuse_learned(manifest: Manifest, dataset_sha256: str) -> None:
+    """Refuse to measure a model on the locked holdout of accounts that it was refitted on: it knows them.
+
+    Raises:
+        LearnedError: It was.
+    """
+    if has_learned(manifest, dataset_sha256):
+        raise LearnedError(
+            "this model learned all of these accounts, the locked ones too: its figures on them would say nothing; "
+            f"take the model that was measured, {manifest.training.get('metrics_from_sha', 'see ./kol model list')}"
+        )
+
+
+def has_learned(manifest: Manifest, dataset_sha256: str) -> bool:
+    """Tell whether a model was refitted on all of some accounts."""
+    return REFITTED in manifest.training and manifest.training["dataset_sha256"].startswith(dataset_sha256)
 
 
 class Look(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +74,11 @@ def record_look(home: Path, sha: str, dataset_sha256: str, metrics: dict[str, fl
         os.fsync(handle)
     finally:
         os.close(handle)
+    return count_looks(home, dataset_sha256)
+
+
+def count_looks(home: Path, dataset_sha256: str) -> int:
+    """Count the looks so far at the locked holdout of some accounts."""
     return sum(look.dataset_sha256 == dataset_sha256 for look in looks(home))
 
 

@@ -18,6 +18,8 @@ TEXT = "model.txt"
 """Names of the two files in a model's folder."""
 REFITTED = "refit_on_all_rows"
 """Training fact of a model that learned from the locked holdout too; nothing can be measured on that any more."""
+METRICS_FROM = "metrics_from_sha"
+"""Training fact of such a model: its twin, of the same recipe, that never saw the holdout and whose figures it has."""
 MOST_MODEL_BYTES = 64 * 2**20
 """Largest model text, bytes; the models of this project have about 2 MB."""
 

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from features.profile import Column
 from features.score import RISK_BOUNDS
 from registry.evaluation import ECE_BINS, average_precision, calibration_error, roc_auc
+from registry.learning_curve import Step
+from registry.slices import Slice
 
 INK = "#1f2933"
 BLUE = "#2b6cb0"
@@ -114,6 +116,32 @@ def scores_by_tier(tiers: Column, p: Column) -> bytes:
         body.set(facecolor=BLUE, alpha=0.45)
     axes.set_xticks(there, [f"{TIERS[position]}\nn={len(groups[position]):,}" for position in there])
     axes.set_ylim(0, 100)
+    return png(figure)
+
+
+def slices(parts: Sequence[Slice]) -> bytes:
+    """Draw the ROC-AUC of each part of the accounts with its interval, and the number of accounts."""
+    there = [part for part in reversed(parts) if "roc_auc" in part.figures]
+    figure = Figure(figsize=(6.4, 0.4 * len(there) + 1.2), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.add_subplot()
+    dress(axes, "How well it tells them apart, by part", "ROC-AUC, with the interval of 95 %", "")
+    for position, part in enumerate(there):
+        found = part.figures["roc_auc"]
+        axes.plot([found.low, found.high], [position, position], color=GREY, linewidth=3)
+        axes.plot([found.value], [position], "o", color=BLUE)
+    axes.set_yticks(range(len(there)), [f"{part.name.replace('_', ' ')} ({part.rows:,})" for part in there])
+    axes.tick_params(axis="y", labelsize=8)
+    return png(figure)
+
+
+def learning_curve(steps: Sequence[Step]) -> bytes:
+    """Draw quality over the number of accounts learned from."""
+    figure, axes = canvas("Would more accounts help?", "accounts learned from", "ROC-AUC")
+    rows = [step.rows for step in steps]
+    axes.plot(rows, [step.seen for step in steps], "o--", color=GREY, label="on accounts it learned from")
+    axes.plot(rows, [step.roc_auc for step in steps], "o-", color=BLUE, label="on accounts it has not seen")
+    axes.set_xlim(0, None)
+    axes.legend(frameon=False)
     return png(figure)
 
 

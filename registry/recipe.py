@@ -125,3 +125,21 @@ def recipe_of(content: bytes) -> Recipe:
     if strange := sorted(given.keys() - set(names)):
         raise msgspec.ValidationError(f"there is {', '.join(strange)}, a recipe has {', '.join(names)}")
     return msgspec.convert(given, Recipe)
+
+
+def recipe_told(facts: Mapping[str, str]) -> Recipe:
+    """Return the recipe that a model's training facts tell (`Recipe.described`); what they do not tell is the default.
+
+    Raises:
+        ValueError: A choice is told in another way than it is written.
+    """
+    plain = Recipe()
+    choices = {item.name: getattr(plain, item.name) for item in fields(Recipe) if item.name != "parameters"}
+    told = {name: _read(facts[name], value) for name, value in choices.items() if name in facts}
+    parameters = {name: _read(facts[name], value) for name, value in plain.parameters.items() if name in facts}
+    return msgspec.convert({**told, "parameters": {**plain.parameters, **parameters}}, Recipe)
+
+
+def _read(text: str, like: float) -> float:
+    """Read a choice of the kind that another one has."""
+    return text == "True" if isinstance(like, bool) else type(like)(text)

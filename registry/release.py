@@ -5,6 +5,7 @@ Until the truth is written nothing has changed; from then on `registry.truth.rep
 So a crash at any step leaves a Production that can serve.
 """
 
+import functools
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -12,17 +13,20 @@ from msgspec.structs import replace
 from features.instant import format_instant
 from registry.accounts import Accounts
 from registry.audit import main_metrics, who
-from registry.checks import Checks
-from registry.gate import judge
+from registry.checks import Check, Checks
+from registry.gate import is_measured, judge, shadow_lines
+from registry.looks import record_look
 from registry.model import cached_model
-from registry.package import ModelRefusedError, Package
+from registry.package import METRICS_FROM, ModelRefusedError, Package
 from registry.promotion import MOST_VERDICT, MOST_WHY, PRODUCTION_TAG, Kind, Promotion
+from registry.shadow import ShadowTraffic
 from registry.shelf import ShelfError
 from registry.stages import stage_of
 from registry.staging import Tell, note, tell_nobody
 from registry.tracking import RegistryError, Version
 from registry.training import MODEL_NAME
 from registry.truth import Registry, mirror_all, one_at_a_time
+from registry.twins import find_twin
 from runtime.failure import GateRefusedError
 
 
@@ -48,11 +52,12 @@ def promote(  # noqa: PLR0913 - the keyword-only ones have defaults
     *,
     why: str = "",
     force: bool = False,
+    traffic: ShadowTraffic | None = None,
     tell: Tell | None = None,
 ) -> Outcome:
     """Bring a version into Production if the gate lets it; the one before is archived.
 
-    Promoting the version that is in Production changes nothing.
+    Promoting the version that is in Production changes nothing. A refit is judged by its twin (`registry.twins`).
 
     Args:
         registry: Where.
@@ -60,6 +65,7 @@ def promote(  # noqa: PLR0913 - the keyword-only ones have defaults
         accounts: The accounts it was trained on, when at hand; see `registry.gate.judge`.
         why: The reason, kept in the record.
         force: Promote also when the gate says no; a model that cannot be loaded is refused all the same.
+        traffic: What it scored in the shadow; by default all that it did so far.
         tell: Told of each write.
 
     Raises:
@@ -73,11 +79,33 @@ def promote(  # noqa: PLR0913 - the keyword-only ones have defaults
         if now and now.is_of(version.name, version.number) and registry.is_on_shelf(now):
             return Outcome(now, changed=False)
         package = registry.tracking.package(version)
-        checks = _ask_gate(registry, version, package, accounts, force=force)
+        checks = _ask_gate(registry, version, package, accounts, traffic=traffic, force=force)
         promotion = _next(registry, version, "promote", package, why=why)
         promotion = replace(promotion, forced=not checks.passed, verdict=str(checks)[:MOST_VERDICT])
         _commit(registry, promotion, package, tell)
     return Outcome(promotion, changed=True, checks=checks)
+
+
+def ask_gate(
+    registry: Registry, version: Version, accounts: Accounts | None = None, *, traffic: ShadowTraffic | None = None
+) -> Checks:
+    """Let the gate judge a version and promote nothing; the verdict is kept with its run, a refusal in the audit.
+
+    Args:
+        registry: Where.
+        version: Which.
+        accounts: See `promote`.
+        traffic: See `promote`.
+
+    Raises:
+        GateRefusedError: It says no.
+        ModelRefusedError: The version's files are not what was registered.
+        RegistryError: MLflow does not hand them out.
+    """
+    with one_at_a_time(registry):
+        version = registry.tracking.version(version.name, version.number)
+        package = registry.tracking.package(version)
+        return _ask_gate(registry, version, package, accounts, traffic=traffic)
 
 
 def rollback(registry: Registry, *, why: str = "", tell: Tell | None = None) -> Outcome:
@@ -141,8 +169,14 @@ def _metrics(package: Package) -> dict[str, float]:
         return {}
 
 
-def _ask_gate(
-    registry: Registry, version: Version, package: Package, accounts: Accounts | None, *, force: bool
+def _ask_gate(  # noqa: PLR0913 - the keyword-only ones have defaults
+    registry: Registry,
+    version: Version,
+    package: Package,
+    accounts: Accounts | None,
+    *,
+    traffic: ShadowTraffic | None = None,
+    force: bool = False,
 ) -> Checks:
     """Let the gate judge a version, and keep the verdict with its run.
 
@@ -150,7 +184,10 @@ def _ask_gate(
         GateRefusedError: It says no, and nobody forces it.
     """
     in_use = _package_in_use(registry, version, force=force)
-    checks = judge(package, in_use, accounts, rules=registry.rules, engine=registry.engine)
+    twin_of = functools.partial(find_twin, registry)
+    checks = judge(package, in_use, accounts, rules=registry.rules, engine=registry.engine, twin_of=twin_of)
+    shadow = shadow_lines(traffic or shadow_of(registry, version), registry.rules)
+    checks = Checks((*checks.lines, *shadow, *_count_look(registry, version, accounts, checks)))
     registry.tracking.log_json(version.run_id, "gate.json", checks.as_data())
     if not (checks.passed or force):
         stage = stage_of(version, registry.history())
@@ -160,6 +197,22 @@ def _ask_gate(
             f"the same: ./kol model promote {version.number} --force --reason TEXT"
         )
     return checks
+
+
+def shadow_of(registry: Registry, version: Version) -> ShadowTraffic:
+    """Return what a version scored in the shadow; for a refit that scored nothing, what its twin did."""
+    traffic = registry.traffic(version.sha)
+    twin = version.tags.get(METRICS_FROM, "")
+    return registry.traffic(twin) if twin and not traffic.events else traffic
+
+
+def _count_look(registry: Registry, version: Version, accounts: Accounts | None, checks: Checks) -> tuple[Check, ...]:
+    """Record that the gate looked at the locked holdout, if it did; return the line that says which look it was."""
+    if accounts is None or not is_measured(checks):
+        return ()
+    measured = version.tags.get(METRICS_FROM, version.sha)
+    number = record_look(registry.home, measured, accounts.digest, {}, clock=registry.clock)
+    return (Check("look at the locked holdout of these accounts", number, "any; each is counted", passed=True),)
 
 
 def _package_in_use(registry: Registry, candidate: Version, *, force: bool) -> Package | None:

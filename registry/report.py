@@ -15,8 +15,13 @@ from registry.accounts import Accounts
 from registry.card import model_card
 from registry.ensemble import lightgbm_text
 from registry.evaluation import shown_p
+from registry.holdout import is_held_out
+from registry.learning_curve import learning_curve
 from registry.model import TrustModel, unpack
 from registry.package import Package
+from registry.prevalence import Warned, warned
+from registry.recipe import recipe_told
+from registry.slices import measure_slices
 from runtime.files import write_whole
 
 PAGE = """\
@@ -31,6 +36,11 @@ figure {{ margin: 1.5rem 0; }} img {{ max-width: 100%; }} figcaption {{ color: #
 <h1>{title}</h1>
 <p><code>{sha}</code> on {rows:,} accounts that no training has seen ({origin}).</p>{note}
 <table><tr><th>figure</th><th>value</th></tr>{metrics}</table>
+<h2>What a warning is worth</h2>
+<p>On a list of which {prevalence:.0%} are untrustworthy (assumed: KOL_PREVALENCE).</p>
+<table><tr><th>warn of scores below</th><th>untrustworthy found</th><th>trustworthy held back</th>
+<th>warnings that are right</th></tr>
+{warnings}</table>
 {figures}
 </body></html>
 """
@@ -45,24 +55,29 @@ class Picture:
     content: bytes
 
 
-def write_report(package: Package, held_out: Accounts, folder: Path) -> Path:
+def write_report(package: Package, accounts: Accounts, folder: Path, *, prevalence: float) -> Path:
     """Write `report.html`, `model-card.md` and the pictures of a model.
 
     Args:
         package: The model.
-        held_out: Labelled accounts it has not learned from.
+        accounts: Labelled accounts. Pictures and figures are of their locked holdout; the learning curve is of the
+            others, fitted for it with the model's recipe.
         folder: Where they go; made if need be.
+        prevalence: Share of the untrustworthy on a list, assumed to say what a warning is worth there.
 
     Returns:
         The page.
     """
     model = unpack(package)
-    pictures = draw(model, package, held_out)
+    locked = is_held_out(accounts.ids)
+    held_out = accounts.take(locked)
+    steps = learning_curve(accounts.take(~locked), recipe_told(model.manifest.training))
+    pictures = [*draw(model, package, held_out), Picture("learning-curve", CURVE, plots.learning_curve(steps))]
     for picture in pictures:
         write_whole(folder / f"{picture.name}.png", picture.content)
     write_whole(folder / "model-card.md", model_card(model.manifest, model.sha).encode())
     page = folder / "report.html"
-    write_whole(page, page_of(model, held_out, pictures).encode())
+    write_whole(page, page_of(model, held_out, pictures, prevalence).encode())
     return page
 
 
@@ -91,11 +106,21 @@ def draw(model: TrustModel, package: Package, held_out: Accounts) -> list[Pictur
             "Large accounts are rarely labelled untrustworthy; the dashes are the borders of the risk levels.",
             plots.scores_by_tier(followers_tier(held_out.profiles), p),
         ),
+        Picture(
+            "slices",
+            "Parts of the accounts that are large enough to be measured; behind each name the number of accounts.",
+            plots.slices(measure_slices(held_out.profiles, labels, p)),
+        ),
         Picture("importance", "Which features the trees split on with the most gain.", plots.importance(NAMES, gains)),
     ]
 
 
-def page_of(model: TrustModel, held_out: Accounts, pictures: list[Picture]) -> str:
+CURVE = (
+    "LightGBM with the model's recipe on growing parts of the accounts, measured on a fifth of those not locked away."
+)
+
+
+def page_of(model: TrustModel, held_out: Accounts, pictures: list[Picture], prevalence: float) -> str:
     """Put the page together; it needs no other file and no network."""
     note = '<p class="note">SYNTHETIC DATA: generated accounts, no real ones.</p>' if held_out.synthetic else ""
     figures = "".join(
@@ -113,5 +138,12 @@ def page_of(model: TrustModel, held_out: Accounts, pictures: list[Picture]) -> s
         origin=html.escape(Path(held_out.origin).name),
         note=note,
         metrics=metrics,
+        prevalence=prevalence,
+        warnings="".join(map(_warning_row, warned(held_out.labels, shown_p(model, held_out.profiles), prevalence))),
         figures=figures,
     )
+
+
+def _warning_row(found: Warned) -> str:
+    right = "-" if found.right is None else f"{found.right:.1%}"
+    return f"<tr><td>{found.below:g}</td><td>{found.found:.1%}</td><td>{found.false:.1%}</td><td>{right}</td></tr>"

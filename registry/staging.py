@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from features.instant import format_instant
 from registry.audit import Deed, Entry, main_metrics, next_line, who
 from registry.checks import Checks
-from registry.package import Package
+from registry.package import METRICS_FROM, Package
 from registry.promotion import MOST_VERDICT, MOST_WHY
 from registry.stages import Stage, stage_of
 from registry.tracking import SHA_TAG, STAGE_TAG, RegistryError, Version
@@ -14,7 +14,7 @@ from registry.truth import Registry, mirror_all, one_at_a_time
 from registry.validation import validate
 from registry.validation_page import as_page
 
-COPIED_TAGS = ("dataset_sha256", "fingerprint")
+COPIED_TAGS = ("dataset_sha256", "fingerprint", METRICS_FROM)
 """Facts of the training by which a version is found again; also tags of the version."""
 
 Tell = Callable[[str], None]

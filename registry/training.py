@@ -20,13 +20,15 @@ from registry import recipe as recipes
 from registry import split as splits
 from registry.accounts import Accounts
 from registry.model import unpack
-from registry.package import FORMAT, REFITTED, Manifest, Package
+from registry.package import FORMAT, METRICS_FROM, REFITTED, Manifest, Package
 from registry.recipe import Recipe
 from registry.shown import shown_rows
 from registry.split import TrainingError, split_accounts
 
 MODEL_NAME = "trust-score-lightgbm-optuna"
 """Registered name of the model that serves."""
+REFIT_SPLIT = "refitted on all rows"
+"""What a refit's `dataset_sha256` says after the accounts: nothing is left in these to measure it on."""
 
 
 Progress = Callable[[int, int], None]
@@ -89,7 +91,7 @@ def train(
     recipe = recipe or Recipe()
     learned, held, split = split_accounts(accounts, measured_on)
     text, platt = _model(learned, recipe, progress or _tell_nobody)
-    draft = _manifest(learned, text, platt, _facts(learned, len(held), recipe, split))
+    draft = draft_manifest(learned, text, platt, training_facts(learned, len(held), recipe, split))
     model = unpack(Package.of(draft, text), "lightgbm")
     metrics = evaluation.evaluate(model, held.profiles, held.labels)
     parts = slices.measure_slices(held.profiles, held.labels, evaluation.shown_p(model, held.profiles))
@@ -97,16 +99,18 @@ def train(
     return Trained(package, metrics, learned, held, parts)
 
 
-def refit_facts(honest: Trained) -> dict[str, str]:
+def refit_facts(honest: Package) -> dict[str, str]:
     """Return what a refit's manifest says: that it saw all rows, and whose figures it carries."""
+    made = honest.verified_manifest().training
+    rows, others = made["rows"], made["holdout_rows"]
     return {
         REFITTED: "true",
-        "metrics_from": f"the same recipe on {honest.rows} of these rows, measured on the other {honest.holdout_rows}",
-        "metrics_from_sha": honest.package.sha,
+        "metrics_from": f"the same recipe on {rows} of these rows, measured on the other {others}",
+        METRICS_FROM: honest.sha,
     }
 
 
-def refit(accounts: Accounts, honest: Trained, recipe: Recipe, *, progress: Progress | None = None) -> Package:
+def refit(accounts: Accounts, honest: Package, recipe: Recipe, *, progress: Progress | None = None) -> Package:
     """Train the same recipe on all accounts, those too that `honest` was measured on.
 
     It is for use on accounts that are not among these. Its figures are those of `honest`, and the manifest says so;
@@ -116,10 +120,10 @@ def refit(accounts: Accounts, honest: Trained, recipe: Recipe, *, progress: Prog
         TrainingError: See `train`.
     """
     text, platt = _model(accounts, recipe, progress or _tell_nobody)
-    facts = _facts(accounts, honest.holdout_rows, recipe, "refitted on all rows")
-    draft = _manifest(accounts, text, platt, {**facts, **refit_facts(honest)})
-    metrics = honest.package.verified_manifest().metrics
-    package = Package.of(msgspec.structs.replace(draft, metrics=metrics), text)
+    measured = honest.verified_manifest()
+    facts = training_facts(accounts, int(measured.training["holdout_rows"]), recipe, REFIT_SPLIT)
+    draft = draft_manifest(accounts, text, platt, {**facts, **refit_facts(honest)})
+    package = Package.of(msgspec.structs.replace(draft, metrics=measured.metrics), text)
     unpack(package, "lightgbm")
     return package
 
@@ -196,7 +200,7 @@ def _checked_text(booster: lightgbm.Booster) -> str:
     return text
 
 
-def _manifest(learned: Accounts, text: str, platt: calibration.Platt, facts: dict[str, str]) -> Manifest:
+def draft_manifest(learned: Accounts, text: str, platt: calibration.Platt, facts: dict[str, str]) -> Manifest:
     """Describe the model, without figures yet."""
     return Manifest(
         format=FORMAT,
@@ -212,7 +216,7 @@ def _manifest(learned: Accounts, text: str, platt: calibration.Platt, facts: dic
     )
 
 
-def _facts(learned: Accounts, holdout_rows: int, recipe: Recipe, split: str) -> dict[str, str]:
+def training_facts(learned: Accounts, holdout_rows: int, recipe: Recipe, split: str) -> dict[str, str]:
     """Say how the model was made; without a look at other data only models of one `dataset_sha256` are comparable."""
     return {
         "dataset_sha256": f"{learned.digest} {split}".rstrip(),

@@ -5,9 +5,11 @@ undone there is written when the registry is opened the next time.
 """
 
 import fcntl
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -15,6 +17,7 @@ from registry.checks import Rules
 from registry.engines import EngineKind
 from registry.package import ModelRefusedError, Package
 from registry.promotion import History, Promotion
+from registry.shadow import ShadowTraffic, shadow_traffic
 from registry.shelf import Shelf, ShelfError, Staged
 from registry.stages import Stage, mirror, stage_of
 from registry.tracking import RegistryError, Tracking, Version, open_tracking
@@ -39,6 +42,8 @@ class Registry:
         rules: What a new model must be to replace Production.
         engine: What models are measured with.
         clock: Says when a release happens.
+        home: Where looks at the locked holdout are kept.
+        traffic: Tells what a model, named by its sha, scored in the shadow.
     """
 
     tracking: Tracking
@@ -46,6 +51,8 @@ class Registry:
     rules: Rules
     engine: EngineKind
     clock: Clock
+    home: Path
+    traffic: Callable[[str], ShadowTraffic]
 
     def history(self) -> History:
         """Return all promotions, the one in force last."""
@@ -90,9 +97,11 @@ def open_registry(settings: Settings, clock: Clock = utc_now) -> Registry:
     registry = Registry(
         tracking=open_tracking(settings, NAMES),
         shelf=Shelf.at(settings.shelf),
-        rules=Rules(settings.promotion_margin, settings.promotion_most_flips),
+        rules=Rules(settings.promotion_margin, settings.promotion_most_flips, settings.promotion_least_shadow),
         engine=settings.engine,
         clock=clock,
+        home=settings.home,
+        traffic=functools.partial(shadow_traffic, settings),
     )
     with one_at_a_time(registry):
         repair(registry)

@@ -23,6 +23,8 @@ LEAST_ROC_AUC = 0.8
 """On the holdout. Half-way between a coin and a model of the public accounts (0.94); generated accounts give 0.88."""
 MOST_CALIBRATION_ERROR = 0.1
 """On the holdout: from here on a score of 80 can mean the risk of a score of 70."""
+LEAST_SLICE_ROC_AUC = 0.65
+"""In every part of the holdout that is large enough to be measured: hardly more than a coin is not enough for any."""
 PROBES = 2_000
 MOST_MICROSECONDS = 400
 """To score a row, features included; ours needs 3 to 60 by its engine. The bound allows for busy and slow machines."""
@@ -105,8 +107,25 @@ def _figures(manifest: Manifest) -> tuple[Check, ...]:
     return (
         _figure(manifest, "roc_auc", f">= {LEAST_ROC_AUC}", lambda auc: auc >= LEAST_ROC_AUC),
         _figure(manifest, "ece15", f"<= {MOST_CALIBRATION_ERROR}", lambda error: error <= MOST_CALIBRATION_ERROR),
+        *_weakest_slice(manifest),
         _figure(manifest, "brier", f"< {baseline:.5f} (prevalence alone)", lambda brier: brier < baseline),
     )
+
+
+def _weakest_slice(manifest: Manifest) -> tuple[Check, ...]:
+    """Check the part of the accounts that it tells apart least well; none where no part was large enough."""
+    found = {name.split(".")[1]: value for name, value in manifest.metrics.items() if name in _slice_names(manifest)}
+    if not found:
+        return ()
+    weakest = min(found, key=lambda name: found[name])
+    told = f"{found[weakest]:.5f} ({weakest}, the weakest of {len(found)})"
+    bound = f">= {LEAST_SLICE_ROC_AUC}"
+    return (Check("roc_auc of each slice", told, bound, passed=found[weakest] >= LEAST_SLICE_ROC_AUC),)
+
+
+def _slice_names(manifest: Manifest) -> set[str]:
+    """Name the figures of slices that are ROC-AUCs."""
+    return {name for name in manifest.metrics if name.startswith("slice.") and name.endswith(".roc_auc")}
 
 
 def _figure(manifest: Manifest, name: str, bound: str, holds: Callable[[float], bool]) -> Check:

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     promotion_most_flips: float = Field(
         1.0, ge=0, le=1, description="Largest share of accounts whose risk level a promotion may change; 1 = any."
     )
+    promotion_least_shadow: int = Field(
+        1_000, ge=0, description="Events a new model must have scored in the shadow, where it has scored any."
+    )
+    prevalence: float = Field(
+        0.33, ge=0, le=1, description="Share of untrustworthy KOLs on a list, assumed where a warning's worth is told."
+    )
     engine: Literal["auto", "onedal", "lightgbm"] = Field(
         "auto", description="Scoring engine; auto = oneDAL where it runs, else LightGBM. Both give the same bits."
     )

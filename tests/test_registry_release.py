@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 
 from features.catalogue import feature_matrix
+from registry.accounts import find_accounts
+from registry.looks import count_looks
 from registry.model import unpack
 from registry.promotion import PRODUCTION_TAG
 from registry.register_trust_models import find_registered, register_trust_models, release
 from registry.release import promote, rollback
-from registry.stages import Stage
+from registry.stages import Stage, stage_of
 from registry.staging import register, to_staging
 from registry.tracking import RegistryError
 from registry.training import MODEL_NAME
-from registry.truth import NAMES, Registry
+from registry.truth import ENSEMBLE_NAME, NAMES, Registry, open_registry
 from runtime.failure import GateRefusedError
 from tests.conftest import NewSettings
+from tests.support_ensemble import RECIPE
 from tests.support_registry import (
     STRONG,
     STRONG_ONE,
@@ -184,7 +187,14 @@ def test_all_steps_in_one_go_and_the_second_time_nothing_is_left_to_do(
 ) -> None:
     monkeypatch.setattr("registry.accounts.SHARED_DATASET", tmp_path / "none")
     settings = new_settings(engine="lightgbm")
-    first = register_trust_models(settings, STRONG)
-    again = register_trust_models(settings, STRONG)
-    assert first.changed
-    assert (again.changed, again.version.number, again.production) == (False, 1, first.production)
+    first = register_trust_models(settings, STRONG, RECIPE)
+    again = register_trust_models(settings, STRONG, RECIPE)
+    assert (first.changed, first.version.number) == (True, 2)
+    assert (again.changed, again.version.number, again.production) == (False, 2, first.production)
+    registry = open_registry(settings)
+    assert stages(registry) == {1: "Archived", 2: "Production"}
+    (ensemble,) = registry.tracking.versions(ENSEMBLE_NAME)
+    assert stage_of(ensemble, registry.history()) is Stage.STAGING
+    digest = find_accounts(settings).load().digest
+    # Both trainings, and the gate was not asked for a first Production: there was nothing to measure against.
+    assert count_looks(settings.home, digest) == 2

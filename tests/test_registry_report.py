@@ -3,27 +3,32 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from registry.accounts import Accounts, read_accounts
 from registry.card import model_card
+from registry.learning_curve import learning_curve
+from registry.prevalence import warned
+from registry.recipe import recipe_told
 from registry.report import write_report
 from registry.synthetic import synthetic_csv
 from tests.support_model import tiny_package
+from tests.support_registry import STRONG
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PICTURES = {"reliability", "roc", "precision-recall", "scores-by-tier", "importance"}
+PICTURES = {"reliability", "roc", "precision-recall", "scores-by-tier", "slices", "importance", "learning-curve"}
 
 
 @pytest.fixture(scope="module")
 def accounts() -> Accounts:
-    return read_accounts(synthetic_csv(800), origin="generated", synthetic=True)
+    return read_accounts(synthetic_csv(3_000), origin="generated", synthetic=True)
 
 
 @pytest.fixture(scope="module")
 def folder(accounts: Accounts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    assert write_report(tiny_package(), accounts, out) == out / "report.html"
+    assert write_report(tiny_package(), accounts, out, prevalence=0.1) == out / "report.html"
     return out
 
 
@@ -48,3 +53,23 @@ def test_the_card_says_which_way_is_bad_and_what_the_model_has_not_seen(folder: 
     assert "generated accounts" in card
     assert all(f"| {name} |" in card for name in (*manifest.metrics, *manifest.training, *manifest.ranges))
     assert "days old: younger ones are beyond what it knows" in card
+
+
+def test_a_warning_is_worth_less_on_a_list_with_fewer_bad_ones() -> None:
+    labels = np.array([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    p = np.array([0.9, 0.9, 0.9, 0.1, 0.9, 0.1, 0.1, 0.1])
+    below_40 = {prevalence: warned(labels, p, prevalence)[-1] for prevalence in (0.5, 0.1, 0.0)}
+    assert (below_40[0.5].below, below_40[0.5].found, below_40[0.5].false) == (40.0, 0.75, 0.25)
+    assert [below_40[prevalence].right for prevalence in (0.5, 0.1, 0.0)] == [0.75, 0.25, 0.0]
+
+
+def test_a_list_of_which_nobody_is_warned_has_no_warning_that_is_right() -> None:
+    assert warned(np.array([1.0, 0.0]), np.array([0.1, 0.1]), 0.5)[-1].right is None
+
+
+def test_the_learning_curve_grows_with_the_accounts_and_a_recipe_comes_back_from_its_facts(accounts: Accounts) -> None:
+    assert recipe_told(STRONG.described()) == STRONG
+    steps = learning_curve(accounts, STRONG)
+    assert [step.rows for step in steps] == sorted({step.rows for step in steps})
+    assert steps[-1].roc_auc > steps[0].roc_auc
+    assert all(step.seen > step.roc_auc for step in steps)

@@ -250,7 +250,7 @@ def test_accounts_are_not_measured_on_that_were_learned_from() -> None:
 def test_a_refit_learns_from_all_rows_and_keeps_the_honest_figures() -> None:
     accounts = small_accounts()
     honest = train(accounts, WEAK)
-    manifest = refit(accounts, honest, WEAK).verified_manifest()
+    manifest = refit(accounts, honest.package, WEAK).verified_manifest()
     assert manifest.metrics == honest.package.verified_manifest().metrics
     assert manifest.model_sha256 != honest.package.verified_manifest().model_sha256
     assert manifest.training["rows"] == str(len(accounts))
@@ -262,7 +262,7 @@ def test_a_refit_learns_from_all_rows_and_keeps_the_honest_figures() -> None:
 def test_nobody_measures_a_refit_on_rows_that_it_saw() -> None:
     accounts = small_accounts()
     honest = train(accounts, WEAK)
-    package = refit(accounts, honest, WEAK)
+    package = refit(accounts, honest.package, WEAK)
     assert measure(unpack(package), unpack(honest.package), accounts) is None
     assert measure(unpack(honest.package), unpack(honest.package), accounts) is not None
 
