@@ -70,7 +70,7 @@ def build_app() -> typer.Typer:
     app.command("report")(report.report)
     app.add_typer(events.app, name="events")
     app.add_typer(batch.app, name="batch")
-    app.add_typer(stream.app, name="stream")
+    app.add_typer(stream.build_verbs(), name="stream")
     app.command("score")(score.score)
     app.command("serve")(serve.serve)
     app.command("settings")(settings_verb.settings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -18,21 +18,28 @@ if TYPE_CHECKING:
 
 RESULTS = ROOT / "benchmarks" / "results"
 Runs = Annotated[int | None, typer.Option("--runs", min=1, help="How often; the bench knows a good number itself.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="stream: measure this part only; may be repeated.")]
+Events = Annotated[int | None, typer.Option("--events", min=1_000, help="stream: size of the backlog.")]
+Seconds = Annotated[float | None, typer.Option("--seconds", min=1, help="stream: how long latency is measured.")]
 
 
 class UnknownBenchError(HandledError):
-    """There is no bench of that name; the message lists those there are."""
+    """There is no bench of that name, or it cannot be scaled; the message says which there are."""
 
 
-def bench(
+def bench(  # noqa: PLR0913, PLR0917 - the options of one verb
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Which bench; 'list' shows all.")] = "list",
     runs: Runs = None,
+    only: Only = None,
+    events: Events = None,
+    seconds: Seconds = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Run a bench: medians, the spread from the least to the largest run, and how many times better than a peer.
 
-    The report is also written to benchmarks/results/NAME.json; one that is published is committed by hand.
+    The report is also written to benchmarks/results/NAME.json; one that is published is committed by hand. A quick look
+    at a part (--only, --events, --seconds) is only printed.
 
     Example: ./kol bench demo --runs 3
     """
@@ -44,24 +51,37 @@ def bench(
         return
     if name not in BENCHES:
         raise UnknownBenchError(f"there is no bench {name!r}; there are: {', '.join(BENCHES)}")
-    report = run_bench(settings, name, runs)
-    write_report(report)
+    less = {"only": tuple(only or ()), "events": events, "seconds": seconds}
+    scale = {option: value for option, value in less.items() if value}
+    report = run_bench(settings, name, runs, scale)
+    if not scale:
+        write_report(report)
     if as_json:
         emit_json(msgspec.to_builtins(report))
     else:
         show_report(report)
 
 
-def run_bench(settings: Settings, name: str, runs: int | None) -> "BenchReport":
-    """Run a bench and describe where and when it ran."""
+def run_bench(settings: Settings, name: str, runs: int | None, scale: Mapping[str, Any]) -> "BenchReport":
+    """Run a bench, or what `scale` wants of it, and describe where and when it ran.
+
+    Raises:
+        UnknownBenchError: It cannot be scaled.
+    """
     from benchmarks.catalogue import BENCHES
     from benchmarks.machine import describe_machine
     from benchmarks.report import BenchReport
+    from benchmarks.stream import Scale
     from features.instant import format_instant
 
     chosen = BENCHES[name]
     with to_people().status(f"measuring: {chosen.measures}"):
-        measured = chosen.run(settings, runs or chosen.runs)
+        if not scale:
+            measured = chosen.run(settings, runs or chosen.runs)
+        elif chosen.scaled:
+            measured = chosen.scaled(settings, runs or chosen.runs, Scale(**scale))
+        else:
+            raise UnknownBenchError(f"the bench {name!r} is run as a whole; without --only, --events and --seconds")
     date = format_instant(datetime.now(UTC))
     return BenchReport(name, describe_machine(), measured.model_version, date, measured.figures)
 

@@ -18,6 +18,7 @@ Reason = Literal[
     "bad_identifier",
     "bad_time",
     "future_time",
+    "unscorable",
 ]
 
 MOST_SHOWN = 80
@@ -45,7 +46,15 @@ class Refusal:
         >>> Refusal.of("negative", "post_count", -3, "a whole number >= 0").detail
         'post_count is -3; send a whole number >= 0'
         """
-        shown = repr(found)
-        if len(shown) > MOST_SHOWN:
-            shown = shown[:MOST_SHOWN] + "..."
-        return cls(reason, field, f"{field or 'the input'} is {shown}; send {wanted}")
+        return cls(reason, field, f"{field or 'the input'} is {shown(found)}; send {wanted}")
+
+
+def shown(found: object) -> str:
+    """Write a bad value as a message repeats it: its beginning, without control characters.
+
+    >>> shown("a" * 100_000)[-5:]
+    'aa...'
+    """
+    # Cut before it is written out: a mebibyte of a value costs more to write than to refuse.
+    text = repr(found[: MOST_SHOWN + 1] if isinstance(found, str | list | tuple) else found)
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."

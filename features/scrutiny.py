@@ -3,13 +3,14 @@
 import json
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from features.instant import parse_instant
 from features.profile import LARGEST_COUNT, RAW_COLUMNS
-from features.refusal import Refusal
+from features.refusal import MOST_SHOWN, Refusal, shown
 
 MOST_BYTES = 65_536
 """Largest event or profile, bytes; a real one has about 450, so anything near this is no profile."""
@@ -67,7 +68,7 @@ def is_identifier(text: str) -> bool:
     """Tell whether `text` may name a KOL or an event."""
     if text.isascii() and text.isprintable():
         return 0 < len(text) <= MOST_IDENTIFIER_BYTES
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+    if len(text) > MOST_IDENTIFIER_BYTES or any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         return False
     return 0 < len(text.encode()) <= MOST_IDENTIFIER_BYTES
 
@@ -96,8 +97,8 @@ EVENT_FIELDS: tuple[Field, ...] = (
 )
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """An object as JSON spelled it: pairs in order, keys perhaps repeated."""
+_Pairs = tuple[tuple[str, Any], ...]
+"""An object as JSON spelled it: pairs in order, keys perhaps repeated. Nothing else in JSON becomes a tuple."""
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -119,9 +120,11 @@ def scrutinise(data: bytes, fields: tuple[Field, ...]) -> dict[str, Any] | Refus
         return pairs
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        return Refusal("duplicate_key", twice, f"{twice} stands in the object more than once; send it once")
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        # A key may be any text: it is named like a value, so that nobody is handed a control sign or half a letter.
+        name = twice if len(twice) <= MOST_SHOWN and twice.isprintable() else shown(twice)
+        return Refusal("duplicate_key", name, f"{name} stands in the object more than once; send it once")
     return _first_fault(found, fields) or found
 
 
@@ -132,12 +135,12 @@ def _parse(data: bytes) -> _Pairs | Refusal:
     if len(data) > MOST_BYTES:
         return Refusal("too_long", None, f"there are {len(data)} bytes; send at most {MOST_BYTES}")
     try:
-        parsed = json.loads(data.decode(), object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
+        parsed = json.loads(data.decode(), object_pairs_hook=tuple, parse_constant=_refuse_constant)
     except ArithmeticError as error:
         return Refusal("not_finite", None, f"there is {error}; send null for an unknown value")
     except (ValueError, RecursionError) as error:
         return Refusal("unparsable", None, f"no JSON text in UTF-8 ({error}); send one JSON object")
-    if not isinstance(parsed, _Pairs):
+    if not isinstance(parsed, tuple):
         return Refusal.of("not_an_object", None, parsed, "one JSON object")
     return parsed
 

@@ -108,7 +108,8 @@ SCORE_KEYS = ("kol_id", "event_id", "event_time", "body_hash", "hundredths", "tr
 LEVELS = ", ".join(f"'{level}'" for level in RiskLevel)
 SCORE_CHECKS = (
     f"hundredths BETWEEN 0 AND {FULL}",
-    "trust_score = hundredths / 100.0",
+    # Not hundredths / 100: Spark divides whole numbers to fractions, deltalake to whole numbers.
+    "abs(trust_score * 100 - hundredths) < 0.000001",
     "confidence BETWEEN 0.5 AND 1",
     f"risk_level IN ({LEVELS})",
 )
@@ -125,9 +126,12 @@ REJECTED_COLUMNS: tuple[tuple[str, str], ...] = (
     ("rejected_at", "TIMESTAMP"),
 )
 
+ARRIVAL: tuple[tuple[str, str], ...] = (("disposition", "STRING"), ("conflict", "BOOLEAN"), ("landing", "BIGINT"))
+"""What an event was when it arrived (`features.disposition`), and in the how-manieth landing: the order of arrival is
+that of (landing, partition, offset). Null in rows of before there were these columns; they arrived before all."""
 EVENTS = Table(
     "events",
-    (*PROVENANCE, *EVENT_IDENTITY, *RAW_TYPES, ("ignored_fields", "INT")),
+    (*PROVENANCE, *EVENT_IDENTITY, *RAW_TYPES, ("ignored_fields", "INT"), *ARRIVAL),
     keys=("topic_id", "partition", "offset", "kol_id", "event_time"),
     owner="landing",
     checks=COUNT_CHECKS,

@@ -1,10 +1,12 @@
 """The scoring query: `kol.events` through a pandas UDF with the broadcast model to `kol.scores` and `kol.rejected`."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
 import pandas as pd
+from pyspark import TaskContext
 from pyspark.core.broadcast import Broadcast
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -16,8 +18,10 @@ from features.score import Provenance
 from registry.shelf import Activation, Shelf
 from runtime.settings import Settings
 from runtime.topics import EVENTS, REJECTED, SCORES, SHADOW_SCORES, spark_kafka_options
+from streaming.isolation import decide_safely, watch_workers
 from streaming.live import LiveModel
 from streaming.outcomes import Message, Outcome, outcomes
+from streaming.starting import scoring_start
 
 QUERY = "scoring"
 OUTCOME = StructType(
@@ -41,17 +45,25 @@ def scoring_udf(live: Broadcast[LiveModel], topic_id: str) -> Callable[..., Colu
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         for *message, times in batches:
             scorers = live.value.at(utc(times).iloc[0].to_pydatetime())
-            decided = outcomes(list(read_messages(message, topic_id)), scorers, at=datetime.now(UTC))
-            yield kafka_rows(decided)
+            now = datetime.now(UTC)
+            decide = functools.partial(outcomes, scorers=scorers, at=now)
+            yield kafka_rows(decide_safely(list(read_messages(message, topic_id)), decide, attempt=attempt(), at=now))
 
     return cast("Callable[..., Column]", score)
+
+
+def attempt() -> int:
+    """Return how often Spark has begun this task before; a worker died of it or hung, or an exception ended it."""
+    task = TaskContext.get()
+    return task.attemptNumber() if task else 0
 
 
 def read_messages(batch: Sequence[pd.Series], topic_id: str) -> Iterator[Message]:
     """Turn the columns of one Arrow batch into messages."""
     values, partitions, offsets, times = batch
-    for value, partition, offset, at in zip(values, partitions, offsets, utc(times), strict=True):
-        yield Message(value, EVENTS, Provenance(topic_id, int(partition), int(offset)), at.to_pydatetime())
+    columns = (values.tolist(), partitions.tolist(), offsets.tolist(), utc(times).dt.to_pydatetime())
+    for value, partition, offset, at in zip(*columns, strict=True):
+        yield Message(value, EVENTS, Provenance(topic_id, partition, offset), at)
 
 
 def utc(times: pd.Series) -> pd.Series:
@@ -83,13 +95,13 @@ def scored_events(events: DataFrame, live: Broadcast[LiveModel], topic_id: str) 
     return events.select(outcome).select(F.inline(messages))
 
 
-def read_events(spark: SparkSession, settings: Settings) -> DataFrame:
-    """Open the stream of `kol.events`, from the beginning when there is no checkpoint yet; losses stop it."""
+def read_events(spark: SparkSession, settings: Settings, start: str) -> DataFrame:
+    """Open the stream of `kol.events`, from the given offsets when there is no checkpoint yet; losses stop it."""
     return (
         spark.readStream.format("kafka")
         .options(**spark_kafka_options(settings))
         .option("subscribe", EVENTS)
-        .option("startingOffsets", "earliest")
+        .option("startingOffsets", start)
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)
         .load()
@@ -101,9 +113,11 @@ def start_scoring(spark: SparkSession, settings: Settings, activation: Activatio
 
     Progress is logged asynchronously: the sink is at-least-once either way, and batches take half the time.
     """
+    watch_workers(spark)
+    start = scoring_start(settings, topic_id)
     package = Shelf.at(settings.shelf).package(activation.sha)
     live = LiveModel(package, activation.maker(), settings.shelf, settings.engine)
-    decided = scored_events(read_events(spark, settings), spark.sparkContext.broadcast(live), topic_id)
+    decided = scored_events(read_events(spark, settings, start), spark.sparkContext.broadcast(live), topic_id)
     return (
         decided.writeStream.format("kafka")
         .options(**spark_kafka_options(settings))

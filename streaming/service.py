@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -12,12 +12,14 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from features.instant import format_instant
 from registry.shelf import Shelf
-from runtime.failure import HandledError
 from runtime.locks import hold, refuse_if_held
 from runtime.session import end_session, spark_session
 from runtime.settings import Settings
 from runtime.topics import EVENTS, create_topics, topic_ids
+from streaming.landing import QUERY as LANDING
 from streaming.landing import start_landing
+from streaming.revival import Revival, StreamStoppedError
+from streaming.scoring import QUERY as SCORING
 from streaming.scoring import start_scoring
 from streaming.status import StreamStatus, query_status, write_status
 
@@ -28,10 +30,6 @@ STOP_SECONDS = 30
 STOP_LOOK_SECONDS = 0.02
 
 
-class StreamStoppedError(HandledError):
-    """A query of the stream ended by itself; the message has the reason that Spark gives."""
-
-
 def run_stream(settings: Settings) -> None:
     """Score and land until SIGTERM or SIGINT.
 
@@ -39,7 +37,7 @@ def run_stream(settings: Settings) -> None:
         LockedError: Another stream runs on this home.
         ShelfError: No model is in Production.
         ModelRefusedError: It was made for another feature contract, or is broken; nothing was started.
-        StreamStoppedError: A query failed.
+        StreamStoppedError: A query failed, and not because Kafka was away.
     """
     refuse_if_held(settings, LOCK)
     activation = Shelf.at(settings.shelf).production()
@@ -48,12 +46,16 @@ def run_stream(settings: Settings) -> None:
     spark = spark_session(settings, LOCK)
     hold(spark, settings, LOCK)
     ids = topic_ids(settings)
-    queries = [start_scoring(spark, settings, activation, ids[EVENTS]), start_landing(spark, settings, ids)]
+    starts: dict[str, Callable[[], StreamingQuery]] = {
+        SCORING: lambda: start_scoring(spark, settings, Shelf.at(settings.shelf).production(), ids[EVENTS]),
+        LANDING: lambda: start_landing(spark, settings, ids),
+    }
+    queries = [start() for start in starts.values()]
     structlog.get_logger().info(
         "stream started", model_version=activation.maker().model_version, from_shelf=str(settings.shelf)
     )
     try:
-        watch(spark, settings, queries)
+        watch(spark, queries, Revival(settings, ids, starts, signalled()))
     finally:
         for query in queries:
             stop_between_batches(query)
@@ -61,21 +63,26 @@ def run_stream(settings: Settings) -> None:
     structlog.get_logger().info("stream stopped")
 
 
-def watch(spark: SparkSession, settings: Settings, queries: Sequence[StreamingQuery]) -> None:
-    """Write the status every second until a signal comes; fail as soon as a query does."""
-    shelf = Shelf.at(settings.shelf)
+def signalled() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set from now on."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    while not told.is_set():
-        for query in queries:
+    return told
+
+
+def watch(spark: SparkSession, queries: list[StreamingQuery], revival: Revival) -> None:
+    """Write the status every second until a signal comes; a query that ends is replaced, or ends the stream."""
+    settings, shelf = revival.settings, Shelf.at(revival.settings.shelf)
+    while not revival.told.is_set():
+        for number, query in enumerate(queries):
             if not query.isActive:
-                raise StreamStoppedError(f"the query {query.name!r} stopped: {query.exception() or 'without a reason'}")
+                queries[number] = revival.again(query)
         statuses = tuple(query_status(query) for query in queries)
         model_version = shelf.production().maker().model_version
         write_status(settings, StreamStatus(format_instant(datetime.now(UTC)), model_version, statuses))
         spark.streams.resetTerminated()
-        told.wait(LOOK_SECONDS)
+        revival.told.wait(LOOK_SECONDS)
 
 
 def stop_between_batches(query: StreamingQuery) -> None:

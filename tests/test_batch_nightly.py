@@ -51,9 +51,10 @@ def history(seed: int) -> list[Event]:
 def write_log(settings: Settings, events: list[Event]) -> None:
     """Put events into the raw log as landing does."""
     create_tables(settings, "landing")
+    identities = [(event.kol_id, event.event_id, event.event_time, event.body_hash()) for event in events]
     rows = [
-        ("T", 0, offset, CUTOFF, event.kol_id, event.event_id, event.event_time, event.body_hash(), *event.values(), 0)
-        for offset, event in enumerate(events)
+        ("T", 0, offset, CUTOFF, *identity, *event.values(), 0, "new", False, 1)
+        for offset, (event, identity) in enumerate(zip(events, identities, strict=True))
     ]
     columns = [
         pa.array(column, kind)
