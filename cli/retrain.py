@@ -12,6 +12,8 @@ from cli.versions import open_models, row_of
 from runtime.failure import GateRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from registry.accounts import Accounts
     from registry.recipe import Recipe
     from registry.register_trust_models import Released, StagedEnsemble
@@ -52,6 +54,9 @@ def retrain(  # noqa: PLR0913 - the flags of a verb
     version = _version(registry, accounts, choices, steps, home=settings.home)
     released = _release(registry, version, accounts, steps, recipe=choices, refit=refit)
     staged = _stage_ensemble(registry, accounts, choices, steps) if ensemble else None
+    made = [released.version, *([staged.version] if staged else [])]
+    with steps.step("report", "draw the reports, kept with the runs in MLflow"):
+        _log_reports(registry, made, accounts, prevalence=settings.prevalence)
     _emit(registry, accounts, released, staged, steps=steps, as_json=as_json)
     if released.refusal:
         raise GateRefusedError(released.refusal)
@@ -76,7 +81,7 @@ def _version(registry: "Registry", accounts: "Accounts", recipe: "Recipe", steps
         return register(registry, trained.package)
 
 
-def _release(
+def _release(  # noqa: PLR0913 - the keyword-only ones say how
     registry: "Registry", version: "Version", accounts: "Accounts", steps: Steps, *, recipe: "Recipe", refit: bool
 ) -> "Released":
     """Stage the version, ask the gate, and promote the version or its refit."""
@@ -101,6 +106,16 @@ def _stage_ensemble(registry: "Registry", accounts: "Accounts", recipe: "Recipe"
     if not staged.checks.passed:
         steps.note(f"the ensemble is not fit for use: {staged.checks.why_not()}")
     return staged
+
+
+def _log_reports(
+    registry: "Registry", versions: "Sequence[Version]", accounts: "Accounts", *, prevalence: float
+) -> None:
+    """Keep page, card and pictures of each version with its run."""
+    from registry.report_log import log_report
+
+    for version in versions:
+        log_report(registry, version, accounts, prevalence=prevalence)
 
 
 def _emit(  # noqa: PLR0913 - the keyword-only ones say how

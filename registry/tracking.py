@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from registry.artifacts import MOST_BYTES, check_files, check_size, local_folder
 from registry.database import make_database, one_maker
 from registry.mlflow_copy import DESCRIPTION, NO_COPY, check_copy, described_model
+from registry.mlflow_environment import DEFAULTS, ENFORCED
 from registry.package import MANIFEST, TEXT, ModelRefusedError, Package
 from registry.quarantine import look_at
 from registry.shelf import read_package
@@ -27,22 +28,6 @@ FOLDER = "package"
 """Where in a run's artifacts the package's two files are."""
 SHA_TAG = "package_sha"
 STAGE_TAG = "stage"
-
-ENFORCED = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # What is printed to stdout is data.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-DEFAULTS = {
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # A model's files are ours alone, not copies of whatever project file lies in the working directory.
-    "MLFLOW_LOG_UV_FILES": "false",
-    # The defaults wait for over an hour when a server is away.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-}
 
 DATABASE = "mlflow.db"
 
@@ -234,6 +219,11 @@ class Tracking:
         """Add a text file to a run's artifacts."""
         with _door(self.uri):
             self.client.log_text(run_id, text, path)
+
+    def log_folder(self, run_id: str, path: str, folder: Path) -> None:
+        """Add the files of a folder to a run's artifacts, below `path`."""
+        with _door(self.uri):
+            self.client.log_artifacts(run_id, str(folder), path)
 
 
 def open_tracking(settings: Settings, names: Sequence[str]) -> Tracking:

@@ -12,9 +12,13 @@ from registry.learning_curve import learning_curve
 from registry.prevalence import warned
 from registry.recipe import recipe_told
 from registry.report import write_report
+from registry.report_log import FOLDER, log_report
 from registry.synthetic import synthetic_csv
+from registry.truth import Registry
 from tests.support_model import tiny_package
-from tests.support_registry import STRONG
+from tests.support_registry import STRONG, STRONG_ONE, small_accounts, version
+
+pytest_plugins = ["tests.support_homes"]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES = {"reliability", "roc", "precision-recall", "scores-by-tier", "slices", "importance", "learning-curve"}
@@ -73,3 +77,10 @@ def test_the_learning_curve_grows_with_the_accounts_and_a_recipe_comes_back_from
     assert [step.rows for step in steps] == sorted({step.rows for step in steps})
     assert steps[-1].roc_auc > steps[0].roc_auc
     assert all(step.seen > step.roc_auc for step in steps)
+
+
+def test_the_report_of_a_registered_version_is_kept_with_its_run(registry: Registry) -> None:
+    strong = version(registry, STRONG_ONE)
+    assert log_report(registry, strong, small_accounts(), prevalence=0.1)
+    kept = {Path(item.path).name for item in registry.tracking.client.list_artifacts(strong.run_id, FOLDER)}
+    assert kept == {"report.html", "model-card.md", *(f"{name}.png" for name in PICTURES)}

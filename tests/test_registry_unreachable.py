@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry.mlflow_environment import DEFAULTS
 from registry.shelf import Shelf
-from registry.tracking import DATABASE, DEFAULTS, RegistryError, open_tracking
+from registry.tracking import DATABASE, RegistryError, open_tracking
 from runtime.settings import ROOT, Settings
 from tests.conftest import NewSettings
 from tests.support_model import tiny_shelf
