@@ -42,15 +42,24 @@ def latencies(settings: Settings, seconds: float, per_second: float = EVENTS_PER
     Raises:
         LoadError: Not every event was scored.
     """
-    load = Load(f"latency-{time.time_ns()}")
-    start = ends(settings, SCORES)
-    count = int(per_second * (WARM_UP_SECONDS + seconds))
-    with ThreadPoolExecutor(1) as side:
-        reading = side.submit(_read, settings, load, start, count)
-        due = send_steadily(settings, load, per_second, WARM_UP_SECONDS + seconds)
-        readable = reading.result()
+    followed(settings, Load(f"wake-{time.time_ns()}"), 1, 1)  # a stream just started loads the model first
+    due, readable = followed(settings, Load(f"latency-{time.time_ns()}"), per_second, WARM_UP_SECONDS + seconds)
     first = int(per_second * WARM_UP_SECONDS)
-    return [(readable[number] - due[number]) * 1000 for number in range(first, count)]
+    return [(readable[number] - due[number]) * 1000 for number in range(first, len(due))]
+
+
+def followed(
+    settings: Settings, load: Load, per_second: float, seconds: float
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Send at a steady rate until all is scored; return when each event was due, and when its score could be read."""
+    start = ends(settings, SCORES)
+    told = threading.Event()
+    with ThreadPoolExecutor(1) as side:
+        try:
+            reading = side.submit(_read, settings, load, start, int(per_second * seconds), told)
+            return send_steadily(settings, load, per_second, seconds), reading.result()
+        finally:
+            told.set()  # so that Ctrl-C does not wait for scores that will not come
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -81,9 +90,8 @@ def answer_latencies(system: System, probes: int = PROBES) -> list[float]:
     return found
 
 
-def _read(settings: Settings, load: Load, start: dict[int, int], count: int) -> dict[int, float]:
+def _read(settings: Settings, load: Load, start: dict[int, int], count: int, told: threading.Event) -> dict[int, float]:
     readable: dict[int, float] = {}
-    told = threading.Event()
     for message in messages(settings, SCORES, start, told):
         number = load.number(msgspec.json.decode(message.value() or b"", type=Scored).event_id)
         if number is not None:

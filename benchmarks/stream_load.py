@@ -13,7 +13,7 @@ from features.reference import TRUSTWORTHY
 from runtime.broker import servers
 from runtime.failure import HandledError
 from runtime.settings import Settings
-from runtime.topics import EVENTS, end_offsets
+from runtime.topics import EVENTS, admin, end_offsets
 
 KOLS = 50_000
 SHAPES = 997
@@ -141,6 +141,14 @@ def messages(
             yield from found
     finally:
         reader.close()
+
+
+def make_topic(settings: Settings, name: str) -> None:
+    """Make a topic that only a bench writes to, unless it is there."""
+    with admin(settings) as client:
+        if name not in client.list_topics():
+            client.create_topics({name: {"num_partitions": settings.topic_partitions, "replication_factor": 1}})
+            client.wait_for_topics([name])
 
 
 def ends(settings: Settings, topic: str) -> dict[int, int]:

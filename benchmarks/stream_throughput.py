@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from benchmarks.stream_home import System
-from benchmarks.stream_load import Load, ends, fast_producer, messages, send_backlog
+from benchmarks.stream_load import Load, ends, fast_producer, make_topic, messages, send_backlog
 from features.score import Provenance
 from registry.model import cached_model
 from runtime.topics import EVENTS, SCORES
@@ -20,6 +20,7 @@ WARM_UP_SHARE = 0.1
 """Of the backlog: the first micro-batch loads the model in every worker."""
 LOOP_EVENTS = 100_000
 LOOP_AT_ONCE = 2_000
+LOOP_TOPIC = "bench.loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,7 @@ def backlog(system: System, count: int) -> Backlog:
 
 
 def rate(appended: list[int]) -> float:
-    """Return events per second from when they were appended (ms, ascending), without the first tenth.
-
-    >>> rate([0, *range(1000, 1009), *range(1100, 2000, 100), 2000, *[2100] * 1])
-    9.5
-    """
+    """Return events per second from when they were appended (ms, ascending), without the first tenth."""
     first = int(len(appended) * WARM_UP_SHARE)
     seconds = (appended[-1] - appended[first]) / 1000
     return round((len(appended) - first - 1) / seconds, 1) if seconds else 0.0
@@ -73,8 +70,10 @@ def appended_at(message: Message) -> int:
 
 
 def plain_loop(system: System, count: int) -> float:
-    """Read, score and write events in this process, without Spark; return events per second."""
+    """Read, score and write events in this process while the stream rests; return events per second."""
     settings = system.settings
+    system.stop_stream()
+    make_topic(settings, LOOP_TOPIC)
     start = ends(settings, EVENTS)
     send_backlog(settings, Load(f"loop-{time.time_ns()}"), count)
     model = cached_model(system.package, settings.engine)
@@ -84,10 +83,12 @@ def plain_loop(system: System, count: int) -> float:
     found = itertools.islice(messages(settings, EVENTS, start), count)
     while part := list(itertools.islice(found, LOOP_AT_ONCE)):
         for outcome in outcomes([_event(message) for message in part], scorers, at=datetime.now(UTC)):
-            client.produce("bench.loop", key=outcome.key, value=outcome.value)
+            client.produce(LOOP_TOPIC, key=outcome.key, value=outcome.value)
         client.poll(0)
     client.flush()
-    return round(count / (time.perf_counter() - began), 1)
+    seconds = time.perf_counter() - began
+    system.start_stream()
+    return round(count / seconds, 1)
 
 
 def _event(message: Message) -> Event:

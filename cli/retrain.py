@@ -52,7 +52,7 @@ def retrain(  # noqa: PLR0913 - the flags of a verb
     announce(accounts)
     choices = choices_of(recipe, seed)
     version = _version(registry, accounts, choices, steps, home=settings.home)
-    released = _release(registry, version, accounts, steps, recipe=choices, refit=refit)
+    released = _release(registry, version, accounts, steps, again=choices if refit else None)
     staged = _stage_ensemble(registry, accounts, choices, steps) if ensemble else None
     made = [released.version, *([staged.version] if staged else [])]
     with steps.step("report", "draw the reports, kept with the runs in MLflow"):
@@ -81,19 +81,19 @@ def _version(registry: "Registry", accounts: "Accounts", recipe: "Recipe", steps
         return register(registry, trained.package)
 
 
-def _release(  # noqa: PLR0913 - the keyword-only ones say how
-    registry: "Registry", version: "Version", accounts: "Accounts", steps: Steps, *, recipe: "Recipe", refit: bool
+def _release(
+    registry: "Registry", version: "Version", accounts: "Accounts", steps: Steps, *, again: "Recipe | None"
 ) -> "Released":
-    """Stage the version, ask the gate, and promote the version or its refit."""
+    """Stage the version, ask the gate, and promote the version, or its refit by the recipe `again`."""
     from registry.register_trust_models import refit_version, release
 
     def refitted(honest: "Version") -> "Version":
         steps.note(f"the gate lets version {honest.number} pass; its recipe is fitted again on all rows")
-        return refit_version(registry, honest, accounts, recipe)
+        return refit_version(registry, honest, accounts, again) if again else honest
 
-    what = "validate, stage, ask the gate" + (", fit again on all rows" if refit else "")
+    what = "validate, stage, ask the gate" + (", fit again on all rows" if again else "")
     with steps.step("gate", what):
-        return release(registry, version, accounts, refitted=refitted if refit else None)
+        return release(registry, version, accounts, refitted=refitted if again else None)
 
 
 def _stage_ensemble(registry: "Registry", accounts: "Accounts", recipe: "Recipe", steps: Steps) -> "StagedEnsemble":

@@ -187,7 +187,8 @@ def _ask_gate(  # noqa: PLR0913 - the keyword-only ones have defaults
     twin_of = functools.partial(find_twin, registry)
     checks = judge(package, in_use, accounts, rules=registry.rules, engine=registry.engine, twin_of=twin_of)
     shadow = shadow_lines(traffic or shadow_of(registry, version), registry.rules)
-    checks = Checks((*checks.lines, *shadow, *_count_look(registry, version, accounts, checks)))
+    # The look comes first: what is kept of a verdict with the promotion is cut where it gets long.
+    checks = Checks((*_count_look(registry, version, accounts, checks), *checks.lines, *shadow))
     registry.tracking.log_json(version.run_id, "gate.json", checks.as_data())
     if not (checks.passed or force):
         stage = stage_of(version, registry.history())

@@ -15,6 +15,8 @@ SILENT_SECONDS = 60
 END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the library has no other name for it
 RENAMED = {"ssl.truststore.location": "ssl.ca.location", "ssl.keystore.location": "ssl.certificate.location"}
 DROPPED = ("ssl.truststore.type", "ssl.keystore.type")
+QUIET = {"log_level": 0}
+"""The library writes a line to stderr at each try to connect; errors are told once, by the caller."""
 AS_KAFKA_PRINTS = str.maketrans("+/", "-_")
 """Kafka's tools print ids as URL-safe base64, this client does not."""
 JAAS = "sasl.jaas.config"
@@ -62,7 +64,7 @@ class Topics:
         Raises:
             LedgerUnreadableError: Kafka does not answer.
         """
-        admin = AdminClient(dict(self.options))
+        admin = AdminClient({**self.options, **QUIET})
         try:
             there = admin.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException as error:
@@ -111,7 +113,9 @@ class Topics:
 
     def _reader(self) -> Consumer:
         own = {"group.id": "kol-ledger", "enable.auto.commit": False, "auto.offset.reset": "error"}
-        return Consumer({**self.options, **own, "enable.partition.eof": True, "fetch.message.max.bytes": 2**22})
+        return Consumer(
+            {**self.options, **QUIET, **own, "enable.partition.eof": True, "fetch.message.max.bytes": 2**22}
+        )
 
     @staticmethod
     def _is_within(message: Message, open_ends: dict[int, int]) -> bool:

@@ -19,8 +19,12 @@ from runtime.settings import Settings
 from runtime.topics import TopicsError, topic_ids
 from streaming.checkpoints import refuse_other_topics
 
-KAFKAS = re.compile(r"org\.apache\.kafka\.|Kafka\w+Exception|kafka\.errors\.|\b(TopicsError|BrokerError)\b|\[KAFKA_")
-"""What the reason says when Kafka is in it: errors of its two clients, of Spark's door to it, and ours."""
+KAFKAS = re.compile(
+    r"org\.apache\.kafka\.|kafka\.errors\.|\b(TopicsError|BrokerError)\b|\bKafka\w*Exception\b|not available in Kafka"
+)
+"""What the reason says when Kafka is in it: errors of its two clients, ours, and Spark's words for lost messages."""
+WITHOUT_REASON = "without a reason"
+"""Spark loses the reason of a query whose thread dies of reading a long one (a Java stack in a Python error)."""
 MOST_IN_VAIN = 5
 """Starts in a row without one finished micro-batch; after that it is not Kafka's absence that is wrong."""
 FIRST_PAUSE_SECONDS = 1.0
@@ -58,9 +62,9 @@ class Revival:
             CheckpointError: Kafka no longer has what comes next.
             TopicsRecreatedError: A topic is not the one that it was.
         """
-        name, reason = ended.name or "", str(ended.exception() or "without a reason")
+        name, reason = ended.name or "", str(ended.exception() or WITHOUT_REASON)
         self.in_vain[name] = 1 if ended.lastProgress else self.in_vain.get(name, 0) + 1
-        if not KAFKAS.search(reason) or self.in_vain[name] > MOST_IN_VAIN:
+        if not (KAFKAS.search(reason) or reason == WITHOUT_REASON) or self.in_vain[name] > MOST_IN_VAIN:
             raise StreamStoppedError(f"the query {name!r} stopped: {reason}")
         log = structlog.get_logger().bind(query=name)
         log.warning("query ended, it goes on when Kafka answers", reason=reason[:LONGEST_REASON])

@@ -97,11 +97,13 @@ def test_history_tells_who_did_what_and_what_was_in_production_when(run: Run) ->
 def test_retrain_promotes_over_a_weaker_production_and_is_kept_out_by_an_equal_one(run: Run) -> None:
     bring(open_registry(run.settings), WEAK_ONE)
     won = run("retrain", "--json")
+    assert won.json["ensemble"]["stage"] == "Staging"
+    assert won.json["looks_at_holdout"] == 4
     assert won.code == 0
     assert (won.json["promoted"], won.json["version"]["stage"]) == (True, "Production")
-    again = run("retrain", "--json")
+    again = run("retrain", "--no-ensemble", "--json")
     assert (again.code, again.json["promoted"], again.json["refusal"]) == (0, False, None)
-    lost = run("retrain", "--seed", "2", "--json")
+    lost = run("retrain", "--seed", "2", "--no-ensemble", "--json")
     assert (lost.code, lost.json["promoted"]) == (3, False)
     assert "gain in roc_auc over Production is" in lost.err
     assert lost.json["version"]["stage"] == "Staging"

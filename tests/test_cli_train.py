@@ -81,3 +81,13 @@ def test_what_tune_finds_train_takes(settings: Settings) -> None:
     assert manifest.training["trees"] == str(found["recipe"]["trees"])
     again = kol("tune", "--trials", "0", *given, settings=settings)
     assert again.out.splitlines()[-1] == found["path"]
+
+
+def test_an_ensemble_is_trained_refitted_and_measured_out_of_time(settings: Settings) -> None:
+    told = train(settings, "--ensemble", "--report", "--json").json
+    made, measured = (read_package(Path(told[name])).verified_manifest() for name in ("path", "measured_path"))
+    assert (made.name, made.kind) == ("trust-score-ensemble", "ensemble")
+    assert made.training["metrics_from_sha"] == told["measured_sha"]
+    assert measured.metrics["roc_auc"] == told["metrics"]["roc_auc"] > 0.8
+    assert len(told["out_of_time"]["roc_auc_each"]) == 5
+    assert [look.sha for look in looks(settings.home)] == [told["measured_sha"]]

@@ -35,7 +35,7 @@ from tests.support_registry import TWIN as NEARLY_AS_STRONG
 pytest_plugins = ["tests.support_homes"]
 
 RECIPES = {WEAK_ONE: WEAK, STRONG_ONE: STRONG, TWIN_ONE: NEARLY_AS_STRONG}
-WEAK_REFIT, STRONG_REFIT = 5, 6
+STRONG_REFIT = 6
 
 
 def refitted(registry: Registry, number: int) -> Version:
