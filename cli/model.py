@@ -12,9 +12,9 @@ from cli.model_history import history
 from cli.model_shadow import shadow_report
 from cli.model_stages import archive, stage, validate
 from cli.output import Record, Steps, emit, emit_json, emit_table, to_people
-from cli.train import TRAINED, Dataset
+from cli.train import Dataset
 from cli.versions import Reason, VersionWord, find_version, open_models, row_of, rows_of
-from runtime.settings import Settings
+from runtime.settings import TRAINED, Settings
 
 if TYPE_CHECKING:
     from registry.release import Outcome

@@ -16,6 +16,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from cli.context import AsJson, settings_of
 from cli.output import Record, emit_json, emit_table, to_people
 from cli.train_report import era_record, print_out_of_time, print_reliability, print_slices
+from runtime.settings import TRAINED
 
 if TYPE_CHECKING:
     from registry.accounts import Accounts
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 Told = Callable[[int, int], None]
 """Told how much of how much is done."""
-
-TRAINED = "trained"
-"""Folder below HOME of the models that were trained here, each in a folder named by its sha."""
 
 Dataset = Annotated[
     Path | None, typer.Option(help="CSV of labelled accounts, with the upstream's columns; KOL_DATASET by default.")

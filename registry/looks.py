@@ -12,8 +12,9 @@ from registry.audit import who
 from registry.package import REFITTED, Manifest
 from runtime.clock import Clock, utc_now
 from runtime.failure import HandledError
+from runtime.settings import TRAINED
 
-LOOKS = Path("trained", "looks.jsonl")
+LOOKS = Path(TRAINED, "looks.jsonl")
 """One JSON value a line, below HOME; only ever appended to."""
 TOLD = ("roc_auc", "ece15", "brier")
 """Figures that are kept with a look."""

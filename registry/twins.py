@@ -5,9 +5,10 @@ A refit has seen the locked holdout, so nothing measured there says how good it 
 """
 
 from registry.package import METRICS_FROM, REFITTED, Manifest, ModelRefusedError, Package
-from registry.shelf import ShelfError
+from registry.shelf import Shelf, ShelfError
 from registry.tracking import RegistryError, Version
 from registry.truth import NAMES, Registry
+from runtime.settings import TRAINED
 
 OF_THE_FIT = frozenset({"dataset_sha256", "fingerprint", "rows", "metrics_from", METRICS_FROM, REFITTED})
 """Training facts that a refit does not share with its twin; the recipe is all the others."""
@@ -32,16 +33,15 @@ def find_twin(registry: Registry, package: Package) -> Package | None:
     """Return what is measured in a model's stead: itself, or the twin of a refit.
 
     Returns:
-        None when a refit's twin is not registered, its files are lost or broken, or it is of another recipe or other
-        accounts than the refit says.
+        None when a refit's twin is neither registered nor among the models that were trained here, its files are lost
+        or broken, or it is of another recipe or other accounts than the refit says.
     """
     if not is_refit(package):
         return package
-    version = version_of(registry, twin_sha(package))
-    if version is None:
-        return None
+    sha = twin_sha(package)
+    version = version_of(registry, sha)
     try:
-        twin = registry.package(version)
+        twin = registry.package(version) if version else Shelf(registry.home / TRAINED).package(sha)
         return twin if are_twins(package.verified_manifest(), twin.verified_manifest()) else None
     except (ModelRefusedError, RegistryError, ShelfError):
         return None

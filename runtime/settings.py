@@ -14,6 +14,8 @@ from runtime.failure import HandledError
 
 PREFIX = "KOL_"
 ROOT = Path(__file__).resolve().parents[1]
+TRAINED = "trained"
+"""Folder below HOME of the models that were trained here, each in a folder named by its sha."""
 
 
 class SettingsError(HandledError):

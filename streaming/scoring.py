@@ -61,7 +61,7 @@ def attempt() -> int:
 def read_messages(batch: Sequence[pd.Series], topic_id: str) -> Iterator[Message]:
     """Turn the columns of one Arrow batch into messages."""
     values, partitions, offsets, times = batch
-    columns = (values.tolist(), partitions.tolist(), offsets.tolist(), utc(times).dt.to_pydatetime())
+    columns = (values.tolist(), partitions.tolist(), offsets.tolist(), pd.DatetimeIndex(utc(times)).to_pydatetime())
     for value, partition, offset, at in zip(*columns, strict=True):
         yield Message(value, EVENTS, Provenance(topic_id, partition, offset), at)
 

@@ -104,4 +104,4 @@ def test_without_mlflow_and_without_a_shelf_scoring_stops_by_name(unreachable: S
     words = ("--set", f"mlflow_uri={unreachable.mlflow_uri}", "score", PROFILES, "--out", str(tmp_path / "scores.csv"))
     ran = kol(*words, settings=unreachable)
     assert ran.code == 1
-    assert "is in Production; run ./kol train" in ran.err
+    assert "is in Production; take the one that comes with the code (./kol model register bundled)" in ran.err
