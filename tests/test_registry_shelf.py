@@ -54,7 +54,7 @@ def test_a_model_under_another_name_is_refused(shelf: Shelf) -> None:
 
 
 def test_an_empty_shelf_says_what_to_run(shelf: Shelf) -> None:
-    with pytest.raises(ShelfError, match=r"run \./kol train, then \./kol model promote"):
+    with pytest.raises(ShelfError, match="kol model register bundled"):
         shelf.production()
 
 
