@@ -68,12 +68,15 @@ class LiveModel:
         production = self._scorer(activation) if activation else None
         staged_at = _written(self.shelf / STAGED)
         staged = _staged(self.shelf, staged_at) if _is_seen_by_all(staged_at, moment) else None
-        started_with = Scorer(cached_model(self.package, self.engine), self.maker)
-        return Scorers(production or started_with, self._scorer(staged) if staged else None)
+        return Scorers(production or self._started_with(self.maker), self._scorer(staged) if staged else None)
+
+    def _started_with(self, maker: Maker) -> Scorer:
+        """Unpack the model of the start; a worker that begins after a promotion never needs it."""
+        return Scorer(cached_model(self.package, self.engine), maker)
 
     def _scorer(self, version: Activation | Staged) -> Scorer | None:
         if version.sha == self.package.sha:
-            return Scorer(cached_model(self.package, self.engine), version.maker())
+            return self._started_with(version.maker())
         model = _load(self.shelf, version.sha, self.engine, _written(self.shelf / version.sha / MANIFEST))
         return None if model is None else Scorer(model, version.maker())
 
